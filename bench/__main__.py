@@ -1,0 +1,48 @@
+"""`make bench`, or `python -m bench [--events N] [--rounds R] [--only intake]`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from bench import intake
+from bench.runs import RunFailed
+from console.session import clock
+
+RESULTS = Path(__file__).parent / "results"
+_BENCHES = {"intake": intake.main}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures, and writes bench/results/.")
+    parser.add_argument("--events", type=_positive, default=200_000, help="events a run (default 200,000)")
+    parser.add_argument("--rounds", type=_positive, default=3, help="rounds over all variants (default 3)")
+    parser.add_argument("--only", choices=sorted(_BENCHES), help="one benchmark only")
+    parser.add_argument("--date", default=clock().date().isoformat(), help="the date to note (default today)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where to write (default bench/results)")
+    options = parser.parse_args()
+    # As an exception it passes through every block that stops a server or removes a folder.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        for name in [options.only] if options.only else _BENCHES:
+            _BENCHES[name](options.events, options.rounds, options.date, options.results)
+    except RunFailed as failed:
+        print(f"bench: {failed}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

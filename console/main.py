@@ -1,0 +1,107 @@
+"""The command line `settle`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from console import demo, explaining, intake, partners, rulebooks, settling, status, suspense
+from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
+from consumers.files import UnreadableFile
+from engine.aggregates.refusal import Refused
+from engine.store.database import OtherSchemaVersion, StoreUnavailable
+from engine.store.embedded import ServerDidNotStart
+from engine.store.locks import FolderRefused
+from engine.store.programs import NoPostgres
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tantieme: settle what partners earn, from events, by rulebooks, with reasons.",
+)
+app.command("demo")(demo.demo)
+app.command("ingest")(intake.ingest)
+app.command("produce")(intake.produce)
+app.command("consume")(intake.consume)
+app.add_typer(partners.partner, name="partner")
+app.add_typer(partners.contract, name="contract")
+app.add_typer(rulebooks.app, name="rulebook")
+app.command("close")(settling.close)
+app.command("statement")(settling.statement)
+app.command("explain")(explaining.explain)
+app.add_typer(suspense.app, name="suspense")
+app.command("status")(status.status)
+app.add_typer(status.verify, name="verify")
+
+# What a person can do something about: one sentence, exit status 1. Anything else is a defect of the engine.
+EXPECTED = (
+    Failed,
+    Refused,
+    UnreadableFile,
+    StoreUnavailable,
+    OtherSchemaVersion,
+    FolderRefused,
+    NoPostgres,
+    ServerDidNotStart,
+)
+
+
+@app.callback()
+def options(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            help=f"Folder of the engine's own PostgreSQL (default {DATA_DEFAULT}, or {DATA_VARIABLE}). "
+            "SETTLE_DATABASE_URL names a server instead.",
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
+    if data is not None:
+        os.environ[DATA_VARIABLE] = str(data)
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted."""
+    # Outages are told in the engine's own words; the libraries' logs would repeat them by the hundred.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
+    try:
+        status_ = app(standalone_mode=False)
+    except TyperException as wrong:
+        wrong.show()  # type: ignore[attr-defined] # every kind that a parser raises has it
+        status_ = 2
+    except (Abort, KeyboardInterrupt):
+        err.print("settle: interrupted; what was committed stays, and the same command goes on from there")
+        status_ = 130
+    except EXPECTED as expected:
+        err.print(f"settle: {expected}", soft_wrap=True)
+        status_ = 1
+    except BrokenPipeError:
+        # The reader of a pipe left, as `head` does. Nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status_ = 1
+    except Exception as defect:  # noqa: BLE001 - the last door: a person gets a sentence, never a traceback
+        if os.environ.get("SETTLE_TRACE"):
+            traceback.print_exc()
+        err.print(
+            f"settle: stopped by a defect of the engine: {type(defect).__name__}: {defect}. Nothing uncommitted is "
+            "kept. Run it again with SETTLE_TRACE=1 and report what it prints",
+            soft_wrap=True,
+        )
+        status_ = 1
+    sys.exit(status_ if isinstance(status_, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

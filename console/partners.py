@@ -1,0 +1,111 @@
+"""settle partner, settle contract."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from console.session import JSON, opened, out, print_json, refuse
+from engine.aggregates.contract import Contract
+from engine.aggregates.partner import Partner
+from engine.settlement.statements import found
+from engine.store import registry, statements
+
+partner = typer.Typer(help="Partners as registered.", no_args_is_help=True)
+contract = typer.Typer(help="Contracts, their terms and statements.", no_args_is_help=True)
+
+_SHOWN = 20
+
+
+def _partner(known: Partner) -> dict[str, Any]:
+    return {
+        "partner": known.partner,
+        "name": known.name,
+        "kind": known.kind,
+        "country": known.country,
+        "tax_id": known.tax_id,
+    }
+
+
+def _contract(known: Contract) -> dict[str, Any]:
+    return known._asdict() | {"valid_from": str(known.valid_from), "valid_to": known.valid_to and str(known.valid_to)}
+
+
+@partner.command("list")
+def partner_list(
+    limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = _SHOWN,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Partners by their ids."""
+    with opened() as store, store.reading() as cursor:
+        known = registry.all_partners(cursor)
+    if as_json:
+        print_json([_partner(p) for p in known])
+        return
+    table = Table("partner", "name", "kind", "country")
+    for p in known[: limit or None]:
+        table.add_row(p.partner, p.name, p.kind, p.country or "")
+    out.print(table)
+    out.print(f"{len(known):,} partners" + (f", {limit} shown (--limit 0 shows all)" if 0 < limit < len(known) else ""))
+
+
+@partner.command("show")
+def partner_show(id: Annotated[str, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:  # noqa: A002
+    """One partner and its contracts."""
+    with opened() as store, store.reading() as cursor:
+        known = registry.partners(cursor, [id]).get(id)
+        contracts = registry.all_contracts(cursor, partner=id)
+    if known is None:
+        refuse(f"partner {id} is not registered; settle partner list shows those that are")
+    shown = _partner(known) | {"contracts": [c.contract for c in contracts]}
+    _show(shown, as_json=as_json)
+
+
+@contract.command("list")
+def contract_list(
+    limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = _SHOWN,
+    of: Annotated[str | None, typer.Option("--partner", help="Only this partner's.")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Contracts by their ids."""
+    with opened() as store, store.reading() as cursor:
+        known = registry.all_contracts(cursor, partner=of)
+    if as_json:
+        print_json([_contract(c) for c in known])
+        return
+    table = Table("contract", "partner", "rulebook", "currency", "from", "to")
+    for c in known[: limit or None]:
+        table.add_row(c.contract, c.partner, c.rulebook, c.currency, str(c.valid_from), str(c.valid_to or ""))
+    out.print(table)
+    out.print(
+        f"{len(known):,} contracts" + (f", {limit} shown (--limit 0 shows all)" if 0 < limit < len(known) else "")
+    )
+
+
+@contract.command("show")
+def contract_show(id: Annotated[str, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:  # noqa: A002
+    """One contract: its terms, its closed statements, and events that came late for them."""
+    with opened() as store, store.reading() as cursor:
+        known = found(cursor, id)
+        issued = statements.of_contract(cursor, id)
+        late = statements.late_events(cursor, id)
+    shown = _contract(known) | {
+        "closed": [{"period": s.period, "digest": s.digest, "late": late.get(s.period, 0)} for s in issued],
+    }
+    _show(shown, as_json=as_json)
+
+
+def _show(shown: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(shown)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in shown.items():
+        if isinstance(value, (list, tuple)):
+            rows = [", ".join(f"{k} {v}" for k, v in v.items()) if isinstance(v, dict) else str(v) for v in value]
+            table.add_row(name.replace("_", " "), "\n".join(rows) or "none")
+        else:
+            table.add_row(name.replace("_", " "), "" if value is None else str(value))
+    out.print(table)

@@ -1,0 +1,103 @@
+"""settle close, settle statement."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from console.intake import bar
+from console.session import JSON, clock, opened, out, print_json
+from engine.period import Period, UnreadablePeriod
+from engine.settlement import closing
+from engine.settlement.statements import view
+from engine.store import suspense
+
+PERIOD = typer.Argument(metavar="PERIOD", help="2017-03, 2017-W09, 2017-Q1 or 2017.")
+_REFUSED_SHOWN = 10
+
+
+def period_of(text: str) -> Period:
+    """Wrong usage where the text names no period."""
+    try:
+        return Period.parse(text)
+    except UnreadablePeriod as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def close(
+    period: Annotated[str, PERIOD],
+    contract: Annotated[str | None, typer.Option("--contract", help="Only this contract.")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Freeze a period's statements. What is closed never changes; closing again closes only what is still open."""
+    chosen = period_of(period)
+    with opened() as store, bar(f"close {chosen}", None) as (progress, task):
+        closed = closing.close(
+            store,
+            chosen,
+            clock(),
+            contract,
+            lambda done, total: progress.update(task, completed=done, total=total, messages=done),
+        )
+        with store.reading() as cursor:
+            waiting = sum(number for state, _, number in suspense.totals(cursor) if state == "suspended")
+    if as_json:
+        refused = [{"contract": c, "code": code, "sentence": sentence} for c, code, sentence in closed.refused]
+        print_json(
+            {
+                "period": str(chosen),
+                "closed": closed.closed,
+                "already": closed.already,
+                "refused": refused,
+                "waiting": waiting,
+            }
+        )
+    else:
+        out.print(
+            f"{chosen}: closed {closed.closed:,} statements; {closed.already:,} were closed before; "
+            f"{len(closed.refused):,} could not be"
+        )
+        for _, code, sentence in closed.refused[:_REFUSED_SHOWN]:
+            out.print(f"  {code}: {sentence}", soft_wrap=True)
+        if len(closed.refused) > _REFUSED_SHOWN:
+            out.print(f"  and {len(closed.refused) - _REFUSED_SHOWN:,} more; --json names them all")
+        if waiting:
+            out.print(f"{waiting:,} messages wait in suspense and are in no statement; settle suspense list shows why")
+    if closed.refused:
+        raise typer.Exit(1)
+
+
+def statement(
+    contract: Annotated[str, typer.Argument()],
+    period: Annotated[str, PERIOD],
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """A contract's statement: as issued where the period is closed, else as it stands now."""
+    chosen = period_of(period)
+    with opened() as store, store.reading() as cursor:
+        said = view(cursor, contract, chosen).statement
+    if as_json:
+        print_json(said)
+    else:
+        print_statement(said, chosen)
+
+
+def print_statement(said: dict[str, Any], name: Period) -> None:
+    book, evidence = said["rulebook"], said["evidence"]
+    out.print(f"Statement of contract {said['contract']} (partner {said['partner']}), {name}")
+    out.print(f"{said['period']['from']} up to {said['period']['to']}, in {said['currency']}, {said['state']}")
+    table = Table("clause", "line", box=None)
+    table.add_column("amount", justify="right")
+    for line in said["lines"]:
+        table.add_row(line["clause"] or "", line["name"], line["amount"])
+    table.add_section()
+    table.add_row("", "payable", said["payable"], style="bold")
+    for share in said["parties"]:
+        table.add_row("", f"  to {share['party']}", share["amount"])
+    out.print(table)
+    out.print(f"by rulebook {book['id']}@{book['version']} from {evidence['events']:,} events")
+    if said["late"]:
+        out.print(f"{said['late']:,} events came after it was closed; they do not change it")
+    out.print(f"digest {said['digest']}")

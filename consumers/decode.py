@@ -1,0 +1,205 @@
+"""From bytes to an event, or to the sentence that says why not. Pure, and total: it never raises.
+
+What a message is, is decided by its bytes alone; whether it can be accepted now, by the aggregates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, TzInfo
+
+from consumers import wire
+from consumers.quick import quick
+from engine import events
+from engine.money import MICROS, micros_of
+from engine.settlement.recording import Readable, Unreadable
+
+MESSAGE_BYTES_MAX = 1_048_576
+_UTC = TzInfo(0)
+_NAMES = {name: b"\0" + name.encode() + b"\0" for name in events.BY_NAME}
+
+
+def decode(raw: bytes | None, headers: Mapping[str, bytes] | None = None) -> Readable | Unreadable:
+    """A CloudEvent in structured mode, or in binary mode where `headers` has `ce_type` (Kafka protocol binding)."""
+    if raw is None:
+        return Unreadable(b"", "the message has no value (a Kafka tombstone); nothing can be recorded from it")
+    if len(raw) > MESSAGE_BYTES_MAX:
+        return Unreadable(raw, f"the message has {len(raw):,} bytes; at most {MESSAGE_BYTES_MAX:,} are read")
+    in_binary_mode = headers is not None and "ce_type" in headers
+    event: events.Event | None = None if in_binary_mode else quick(raw)
+    if event is None:
+        try:
+            event = read_by_models(_structured(raw, headers) if in_binary_mode and headers else raw)
+        except ValidationError as error:
+            return Unreadable(raw, _sentence(error.errors(include_url=False, include_context=False)))
+        except ValueError as error:
+            return Unreadable(raw, f"{error}")
+    state = events.encoded(event)
+    return Readable(raw, event, state, *hashes(event, state))
+
+
+def read_by_models(raw: bytes) -> events.Event:
+    """What the wire's models make of a message in structured mode. Raises ValidationError."""
+    return _event(wire.READER.validate_json(raw))
+
+
+def hashes(event: events.Event, state: bytes) -> tuple[bytes, bytes]:
+    """The event's identity and its content, 16 bytes each.
+
+    The identity is made of source and id alone, neither of which can hold the NUL that keeps them apart: by it an event is
+    known for ever. The content is equal for the same event however its JSON was laid out, and different for any other.
+    """
+    hashed = hashlib.blake2b(f"{event.source}\0{event.id}".encode(), digest_size=16)
+    identity = hashed.digest()
+    hashed.update(_NAMES[event.NAME] + state)
+    return identity, hashed.digest()
+
+
+def _structured(raw: bytes, headers: Mapping[str, bytes]) -> bytes:
+    """The same message in structured mode. Raises ValueError."""
+    try:
+        # One whole JSON value, before it is set into an envelope: else its end could add attributes of its own.
+        msgspec.json.decode(raw)
+    except ValueError as error:
+        raise ValueError(f"the data is not JSON: {error}") from error
+    envelope: dict[str, object] = {
+        key.removeprefix("ce_"): value.decode() for key, value in headers.items() if key.startswith("ce_")
+    }
+    return msgspec.json.encode(envelope | {"data": msgspec.Raw(raw)})
+
+
+def _utc(time: datetime) -> datetime:
+    # Nearly every time is in UTC already, and to compare is cheaper than to convert.
+    return time if time.tzinfo == _UTC else time.astimezone(UTC)
+
+
+def _micros(number: str | int | None) -> int | None:
+    if number is None:
+        return None
+    return number * MICROS if isinstance(number, int) else micros_of(number)
+
+
+def _event(message: wire.AnyMessage) -> events.Event:
+    data = message.data
+    match data:
+        case wire.BillingChargedData() | wire.BillingWrittenOffData() | wire.BillingCollectedData():
+            return _billing(_BILLING[message.type], message, data, None)
+        case wire.BillingRefundedData():
+            return _billing(events.BillingRefunded, message, data, data.refunds)
+        case wire.UsageRecordedData():
+            return events.UsageRecorded(
+                source=message.source,
+                id=message.id,
+                time=_utc(message.time),
+                contract=data.contract,
+                product=data.product,
+                meter=data.meter,
+                quantity=_micros(data.quantity),
+                attributes=data.attributes or None,
+            )
+        case (
+            wire.PartnerRegisteredData()
+            | wire.ContractSignedData()
+            | wire.ContractTerminatedData()
+            | wire.RulebookPublishedData()
+        ):
+            # These carry the same fields under the same names on the wire and in the log.
+            return events.BY_NAME[message.type](
+                source=message.source, id=message.id, time=_utc(message.time), **dict(data)
+            )
+
+
+_BILLING: dict[str, type[events.StreamedEvent]] = {
+    event.NAME: event for event in (events.BillingCharged, events.BillingWrittenOff, events.BillingCollected)
+}
+
+
+def _billing(
+    kind: type[events.StreamedEvent], message: wire.AnyMessage, data: wire.Billing, refunds: str | None
+) -> events.StreamedEvent:
+    further = data.amounts
+    return kind(
+        source=message.source,
+        id=message.id,
+        time=_utc(message.time),
+        contract=data.contract,
+        product=data.product,
+        quantity=_micros(data.quantity),
+        amount=_micros(data.amount),
+        currency=data.currency,
+        amounts={name: _micros(number) or 0 for name, number in further.items()} if further else None,
+        attributes=data.attributes or None,
+        refunds=refunds,
+    )
+
+
+_TAGS = frozenset(events.BY_NAME) | {"constrained-str", "constrained-int"}
+_SENTENCES = {
+    "extra_forbidden": "unknown field",
+    "missing": "is missing",
+    "string_type": "must be text",
+    "json_invalid": "the message is not JSON",
+}
+
+
+def _sentence(errors: list[ErrorDetails]) -> str:
+    """At most five problems, each with the place where it is."""
+    told: dict[str, str] = {}
+    for error in errors:
+        place = ".".join(str(part) for part in error["loc"] if part not in _TAGS)
+        told.setdefault(place, _problem(place, error))
+    problems = list(told.values())
+    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""  # noqa: PLR2004
+    return "; ".join(problems[:5]) + more
+
+
+def _problem(  # noqa: C901, PLR0911 - one sentence a case
+    place: str, error: ErrorDetails
+) -> str:
+    name = place.rpartition(".")[2]
+    match error["type"]:
+        case "json_invalid":
+            return f"the message is not JSON: {error['msg'].removeprefix('Invalid JSON: ')}"
+        case "dict_type" if not place:
+            return "the message is not a JSON object"
+        case "union_tag_invalid":
+            return f"type {_shown(error['input'], 'type')} is none of {', '.join(sorted(_known_types()))}"
+        case "union_tag_not_found":
+            return "type is missing"
+        case "extra_forbidden":
+            return f"{place[:80]}: unknown field"
+        case "missing":
+            return f"{place}: is missing"
+        case "literal_error" if name == "currency":
+            return f"{place}: {_shown(error['input'])} is not a currency of ISO 4217"
+        case _ if name in {"amount", "quantity"} or ".amounts." in f".{place}":
+            return (
+                f'{place}: {_shown(error["input"])} is not a decimal text such as "12.50", with at most 12 digits '
+                "before and 6 after the point, and not negative for money (send billing.refunded)"
+            )
+        case "timezone_aware":
+            return f"{place}: the time has no zone; write 2026-10-03T08:15:00Z"
+        case "string_too_long":
+            return f"{place}: the text is longer than {wire.TEXT_LENGTH_MAX} characters"
+        case "string_pattern_mismatch":
+            return f"{place}: {_shown(error['input'])} has a form or a character that is not allowed here"
+        case _:
+            said = re.sub(r"^(Value error, |Input )", "", error["msg"])
+            return f"{place}: {said[:200]} (it is {_shown(error['input'])})"
+
+
+def _shown(value: object, key: str | None = None) -> str:
+    if key is not None and isinstance(value, dict):
+        value = value.get(key)
+    text = ascii(value)
+    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
+
+
+def _known_types() -> set[str]:
+    return set(events.BY_NAME) - {events.StatementClosed.NAME}

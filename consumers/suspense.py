@@ -1,0 +1,64 @@
+"""Suspended messages tried again: by themselves when what they wait for arrives, or by command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from consumers.decode import decode
+from engine.settlement.recording import Message, recycle
+from engine.store import suspense
+from engine.store.database import Store
+from engine.store.suspense import Entry
+
+# Bounds memory and the time for which the writers' lock is held, however many messages wait.
+ENTRIES_A_TRANSACTION = 2_000
+
+# A second content under an identity that is taken can never be recorded; it can only be written off.
+NEVER = frozenset({"identity-conflict"})
+
+
+def recycle_waiting(store: Store, arrived: Sequence[str], clock: Callable[[], datetime]) -> int:
+    """Tries what waits for any of `arrived`, and for what arrives thereby. Returns how many were recorded."""
+    recorded = 0
+    causes = list(arrived)
+    while causes:
+        now, causes = causes, []
+        after = 0
+        while True:
+            with store.reading() as cursor:
+                entries = suspense.waiting(cursor, now, after, ENTRIES_A_TRANSACTION)
+            if not entries:
+                break
+            after = entries[-1].id
+            done, more = recycle(store, [(entry.id, message_of(entry)) for entry in entries], clock())
+            recorded += done
+            causes += more
+    return recorded
+
+
+def recycle_ripe(store: Store, clock: Callable[[], datetime]) -> int:
+    """Tries what waits for something that is there by now: left where a process died before it recycled them."""
+    with store.reading() as cursor:
+        causes = suspense.ripe(cursor)
+    return recycle_waiting(store, causes, clock)
+
+
+def recycle_all(store: Store, clock: Callable[[], datetime], code: str | None = None) -> tuple[int, int]:
+    """Tries every suspended message, or those of one code. Returns (tried, recorded)."""
+    tried = recorded = after = 0
+    while True:
+        with store.reading() as cursor:
+            entries = suspense.entries(cursor, code=code, after=after, limit=ENTRIES_A_TRANSACTION)
+        if not entries:
+            return tried, recorded
+        after = entries[-1].id
+        possible = [(entry.id, message_of(entry)) for entry in entries if entry.code not in NEVER]
+        done, arrived = recycle(store, possible, clock()) if possible else (0, ())
+        tried += len(possible)
+        recorded += done + recycle_waiting(store, arrived, clock)
+
+
+def message_of(entry: Entry) -> Message:
+    # Decoded again: what was readable when it came is readable from the same bytes.
+    return Message(entry.channel, entry.partition, entry.offset, entry.headers, decode(entry.raw, entry.headers))

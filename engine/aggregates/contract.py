@@ -1,0 +1,139 @@
+"""A contract: its terms, and which events are accepted under them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple, assert_never
+
+from engine.aggregates.refusal import Refused
+from engine.events import ContractEvent, ContractSigned, ContractTerminated
+from engine.period import Calendar
+
+
+class Contract(NamedTuple):
+    """The terms as they stand. In force from `valid_from` up to, and without, `valid_to`."""
+
+    contract: str
+    partner: str
+    cooperation_model: str
+    rulebook: str
+    currency: str
+    valid_from: date
+    valid_to: date | None
+    calendar: Calendar
+    time_zone: str
+    products: tuple[str, ...] | None
+    terminated: bool = False
+
+
+class AlreadySigned(Refused):
+    code = "contract-already-signed"
+
+
+class UnknownPartner(Refused):
+    code = "unknown-partner"
+
+
+class UnknownContract(Refused):
+    code = "unknown-contract"
+
+
+class AlreadyTerminated(Refused):
+    code = "contract-already-terminated"
+
+
+class EndsBeforeItBegins(Refused):
+    code = "ends-before-it-begins"
+
+
+class OtherCurrency(Refused):
+    code = "currency-mismatch"
+
+
+class Surroundings(NamedTuple):
+    """What a contract's decisions depend on outside itself."""
+
+    partner_known: bool
+    rulebook_currency: str | None  # None: no version of the rulebook is published yet
+
+
+def decide(contract: Contract | None, command: ContractEvent, surroundings: Surroundings) -> tuple[ContractEvent, ...]:
+    """Raises the refusals above."""
+    match command:
+        case ContractSigned():
+            _check_signature(contract, command, surroundings)
+        case ContractTerminated():
+            _check_termination(contract, command)
+        case _:
+            assert_never(command)
+    return (command,)
+
+
+def _check_signature(contract: Contract | None, command: ContractSigned, surroundings: Surroundings) -> None:
+    if contract is not None:
+        raise AlreadySigned(
+            f"contract {command.contract} is already signed, with partner {contract.partner}; "
+            "sign changed terms as a new contract, and write this message off"
+        )
+    if not surroundings.partner_known:
+        raise UnknownPartner(
+            f"partner {command.partner} of contract {command.contract} is not registered; "
+            "send its partner.registered, and this message is recycled by itself",
+            waits_for=f"partner:{command.partner}",
+        )
+    if command.valid_to is not None and command.valid_to <= command.valid_from:
+        raise EndsBeforeItBegins(
+            f"contract {command.contract} would end on {command.valid_to}, not after it begins on "
+            f"{command.valid_from}; send it with other days under a new id"
+        )
+    if surroundings.rulebook_currency not in {None, command.currency}:
+        raise OtherCurrency(
+            f"contract {command.contract} is in {command.currency}, but rulebook {command.rulebook} settles in "
+            f"{surroundings.rulebook_currency}; sign it with that currency or another rulebook under a new id"
+        )
+
+
+def _check_termination(contract: Contract | None, command: ContractTerminated) -> None:
+    if contract is None:
+        raise UnknownContract(
+            f"contract {command.contract} is not signed; send its contract.signed, and this message is recycled "
+            "by itself",
+            waits_for=f"contract:{command.contract}",
+        )
+    if contract.terminated:
+        raise AlreadyTerminated(
+            f"contract {command.contract} is already terminated as of {contract.valid_to}; write this message off"
+        )
+    if command.valid_to < contract.valid_from:
+        raise EndsBeforeItBegins(
+            f"contract {command.contract} would end on {command.valid_to}, before it begins on "
+            f"{contract.valid_from}; send the termination with another day under a new id"
+        )
+
+
+def evolve(contract: Contract | None, event: ContractEvent) -> Contract:
+    match event:
+        case ContractSigned():
+            return Contract(
+                contract=event.contract,
+                partner=event.partner,
+                cooperation_model=event.cooperation_model,
+                rulebook=event.rulebook,
+                currency=event.currency,
+                valid_from=event.valid_from,
+                valid_to=event.valid_to,
+                calendar=event.calendar,
+                time_zone=event.time_zone,
+                products=event.products,
+            )
+        case ContractTerminated():
+            assert contract is not None, event
+            ends = event.valid_to if contract.valid_to is None else min(event.valid_to, contract.valid_to)
+            return contract._replace(valid_to=ends, terminated=True)
+        case _:
+            assert_never(event)
+
+
+def in_force(contract: Contract, first: date, end: date) -> bool:
+    """Whether the contract is in force on any day from `first` up to, and without, `end`."""
+    return contract.valid_from < end and (contract.valid_to is None or first < contract.valid_to)

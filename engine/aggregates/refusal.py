@@ -1,0 +1,18 @@
+"""How a command or a message is refused: a code for programs, and a sentence that says what, why and what to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refused(Exception):
+    """A well-formed command or message that cannot be accepted now.
+
+    `waits_for` names what would mend it, such as `contract:C-17`; None where nothing that arrives would.
+    """
+
+    code: ClassVar[str]
+
+    def __init__(self, sentence: str, waits_for: str | None = None) -> None:
+        super().__init__(sentence)
+        self.waits_for = waits_for

@@ -1,0 +1,104 @@
+"""A rulebook: its published versions, in the order of the days from which they are valid."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple, assert_never
+
+from engine.aggregates.refusal import Refused
+from engine.events import RulebookEvent, RulebookPublished
+
+
+class Version(NamedTuple):
+    """One published version. It is valid from `valid_from` until the next version's day."""
+
+    version: int
+    valid_from: date
+    currency: str
+    digest: str
+    grain: tuple[str, ...]
+
+
+class Rulebook(NamedTuple):
+    """The versions by number, ascending; so are their days."""
+
+    rulebook: str
+    versions: tuple[Version, ...]
+
+    @property
+    def grain(self) -> tuple[str, ...]:
+        """Every dimension that any version needs; facts of its contracts are kept at it."""
+        return tuple(sorted({dimension for version in self.versions for dimension in version.grain}))
+
+
+class VersionNotNext(Refused):
+    code = "version-not-next"
+
+
+class DayTaken(Refused):
+    code = "rulebook-day-taken"
+
+
+class CurrencyChanged(Refused):
+    code = "rulebook-currency-changed"
+
+
+class NotTheRulebookNamed(Refused):
+    code = "rulebook-name-mismatch"
+
+
+class InvalidRulebook(Refused):
+    code = "rulebook-invalid"
+
+
+class PeriodClosed(Refused):
+    code = "rulebook-reaches-closed-period"
+
+
+def decide(
+    rulebook: Rulebook | None, command: RulebookPublished, version: Version, closed_to: date | None
+) -> tuple[RulebookEvent, ...]:
+    """`version` is what the checker read from the command's text; no period up to `closed_to` can change any more.
+
+    Raises the refusals above.
+    """
+    published = rulebook.versions if rulebook else ()
+    name = command.rulebook
+    if command.version != version.version:
+        raise NotTheRulebookNamed(
+            f"the message says version {command.version}, its text {version.version}; make them agree"
+        )
+    if command.version != len(published) + 1:
+        raise VersionNotNext(
+            f"the next version of {name} is {len(published) + 1}, not {command.version}; a published version never "
+            "changes, so give a changed text the next number"
+        )
+    if published and version.valid_from <= published[-1].valid_from:
+        raise DayTaken(
+            f"version {published[-1].version} of {name} is valid from {published[-1].valid_from}; "
+            f"version {command.version} must begin on a later day than that, not on {version.valid_from}"
+        )
+    if published and version.currency != published[-1].currency:
+        raise CurrencyChanged(
+            f"{name} settles in {published[-1].currency}; a rulebook in {version.currency} needs a name of its own"
+        )
+    if closed_to is not None and version.valid_from < closed_to:
+        raise PeriodClosed(
+            f"statements under {name} are closed up to {closed_to}, and version {command.version} would be valid from "
+            f"{version.valid_from}; let it begin on {closed_to} or later"
+        )
+    return (command,)
+
+
+def evolve(rulebook: Rulebook | None, event: RulebookEvent, version: Version) -> Rulebook:
+    match event:
+        case RulebookPublished():
+            published = rulebook.versions if rulebook else ()
+            return Rulebook(event.rulebook, (*published, version))
+        case _:
+            assert_never(event)
+
+
+def in_force(rulebook: Rulebook, day: date) -> Version | None:
+    """The version that is valid on the day; None before the first."""
+    return next((version for version in reversed(rulebook.versions) if version.valid_from <= day), None)

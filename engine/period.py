@@ -1,0 +1,124 @@
+"""Settlement periods: half-open runs of days in a contract's calendar.
+
+A period is made of days, and a day belongs to a time zone: which day an instant falls on is decided in one place,
+`located`, by the contract's time zone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+import polars as pl
+
+
+class Calendar(StrEnum):
+    """How a contract cuts time into periods. Weeks are those of ISO 8601: they begin on Monday."""
+
+    weekly = "weekly"
+    monthly = "monthly"
+    quarterly = "quarterly"
+    yearly = "yearly"
+
+
+class UnreadablePeriod(ValueError):
+    """A text that names no period."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text[:40]!r} is not a period; write 2017-03, 2017-W09, 2017-Q1 or 2017")
+
+
+_MONTHS = {Calendar.monthly: 1, Calendar.quarterly: 3, Calendar.yearly: 12}
+
+
+class Period(NamedTuple):
+    """The days from `first` up to, and without, `end`."""
+
+    calendar: Calendar
+    first: date
+    end: date
+
+    @staticmethod
+    def containing(day: date, calendar: Calendar) -> Period:
+        if calendar is Calendar.weekly:
+            first = day - timedelta(days=day.weekday())
+            return Period(calendar, first, first + timedelta(days=7))
+        months = _MONTHS[calendar]
+        first = date(day.year, (day.month - 1) // months * months + 1, 1)
+        return Period(calendar, first, _months_later(first, months))
+
+    @staticmethod
+    def parse(text: str) -> Period:
+        """Reads 2017-03, 2017-W09, 2017-Q1 or 2017; raises UnreadablePeriod."""
+        try:
+            if re.fullmatch(r"\d{4}-\d{2}", text, re.ASCII):
+                return Period.containing(date(int(text[:4]), int(text[5:]), 1), Calendar.monthly)
+            if re.fullmatch(r"\d{4}-W\d{2}", text, re.ASCII):
+                monday = date.fromisocalendar(int(text[:4]), int(text[6:]), 1)
+                return Period.containing(monday, Calendar.weekly)
+            if re.fullmatch(r"\d{4}-Q[1-4]", text, re.ASCII):
+                return Period.containing(date(int(text[:4]), 3 * int(text[6]) - 2, 1), Calendar.quarterly)
+            if re.fullmatch(r"\d{4}", text, re.ASCII):
+                return Period.containing(date(int(text), 1, 1), Calendar.yearly)
+        except (ValueError, OverflowError):
+            pass
+        raise UnreadablePeriod(text)
+
+    def next(self) -> Period:
+        return Period.containing(self.end, self.calendar)
+
+    def __contains__(self, day: object) -> bool:
+        return isinstance(day, date) and self.first <= day < self.end
+
+    def __str__(self) -> str:
+        match self.calendar:
+            case Calendar.weekly:
+                year, week, _ = self.first.isocalendar()
+                return f"{year:04}-W{week:02}"
+            case Calendar.monthly:
+                return f"{self.first.year:04}-{self.first.month:02}"
+            case Calendar.quarterly:
+                return f"{self.first.year:04}-Q{(self.first.month + 2) // 3}"
+            case Calendar.yearly:
+                return f"{self.first.year:04}"
+
+
+def _months_later(first: date, months: int) -> date:
+    month = first.month - 1 + months
+    return date(first.year + month // 12, month % 12 + 1, 1)
+
+
+def day_in(time_zone: str, instant: datetime) -> date:
+    """The day on which the instant (UTC) falls in the time zone."""
+    found: date = located(
+        pl.DataFrame({"time": [instant], "time_zone": [time_zone], "calendar": ["monthly"]}, schema_overrides=_INSTANT)
+    )["day"][0]
+    return found
+
+
+_INSTANT = {"time": pl.Datetime("us", "UTC")}
+
+
+def located(events: pl.DataFrame) -> pl.DataFrame:
+    """Adds `day`, on which `time` falls in the row's `time_zone`, and `period`, its first day in the row's `calendar`.
+
+    `events` has time (UTC), time_zone and calendar; rows without them get nulls. The only place where instants become days. Polars carries the IANA database, so no machine's own one is asked.
+    """
+    zones = events["time_zone"].drop_nulls().unique().sort().to_list()
+    days = [
+        pl.when(pl.col("time_zone") == zone).then(pl.col("time").dt.convert_time_zone(zone).dt.date()) for zone in zones
+    ]
+    day = pl.coalesce(*days) if days else pl.lit(None, dtype=pl.Date)
+    return events.with_columns(day.alias("day")).with_columns(
+        pl.when(pl.col("calendar") == "weekly")
+        .then(pl.col("day").dt.truncate("1w"))
+        .when(pl.col("calendar") == "monthly")
+        .then(pl.col("day").dt.truncate("1mo"))
+        .when(pl.col("calendar") == "quarterly")
+        .then(pl.col("day").dt.truncate("1q"))
+        .when(pl.col("calendar") == "yearly")
+        .then(pl.col("day").dt.truncate("1y"))
+        .alias("period")
+    )

@@ -1,0 +1,216 @@
+"""What the aggregates say to a batch of new events, in the order in which they arrived.
+
+Partner, contract and rulebook events are decided one by one; volume events are screened in columns, each by the terms that
+its contract had at its place in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, assert_never
+
+import polars as pl
+
+from engine.aggregates import contract as contracts
+from engine.aggregates import partner as partners
+from engine.aggregates import rulebook as rulebooks
+from engine.aggregates.refusal import Refused
+from engine.aggregates.screening import SENTENCES, screened
+from engine.events import (
+    ContractSigned,
+    ContractTerminated,
+    Event,
+    PartnerRegistered,
+    RulebookPublished,
+    StreamedEvent,
+)
+from engine.projections.columns import columns
+from engine.projections.facts import FACTS, fold
+from engine.rules.check import check
+from engine.settlement.folding import refold
+from engine.store import log, registry
+from engine.store.database import Rows
+from engine.store.registry import TERMS, Published, terms_of
+
+
+class Refusal(NamedTuple):
+    """Why the event at `seq` is not accepted."""
+
+    seq: int
+    code: str
+    sentence: str
+    waits_for: str | None
+
+
+class Decision(NamedTuple):
+    """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them."""
+
+    accepted: list[tuple[bytes, str, bytes]]
+    refusals: list[Refusal]
+    facts: pl.DataFrame
+    arrived: tuple[str, ...]
+
+
+def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
+    """Decides (seq, event, state) in order. The caller holds the writers' lock. Saves what changed in the registry."""
+    streamed = [(seq, event) for seq, event, _ in fresh if isinstance(event, StreamedEvent)]
+    told = (
+        [(seq, event) for seq, event, _ in fresh if not isinstance(event, StreamedEvent)]
+        if len(streamed) < len(fresh)
+        else []
+    )
+    desk = _Desk(cursor, told)
+    for seq, event in told:
+        desk.decide(seq, event)
+    desk.save()
+    refused = {refusal.seq: refusal for refusal in desk.refusals}
+    facts = FACTS.to_frame()
+    if streamed:
+        refused_volume, facts = _screen(streamed, desk)
+        refused |= refused_volume
+    stream_id = log.stream_id
+    accepted = [
+        (
+            stream_id("contract", event.contract) if isinstance(event, StreamedEvent) else _stream(event),
+            event.NAME,
+            state,
+        )
+        for seq, event, state in fresh
+        if seq not in refused
+    ]
+    return Decision(accepted, list(refused.values()), facts, tuple(desk.arrived))
+
+
+def _stream(event: Event) -> bytes:
+    match event:
+        case ContractSigned() | ContractTerminated():
+            return log.stream_id("contract", event.contract)
+        case PartnerRegistered():
+            return log.stream_id("partner", event.partner)
+        case RulebookPublished():
+            return log.stream_id("rulebook", event.rulebook)
+        case _:
+            raise AssertionError(event)
+
+
+class _Desk:
+    """The partners, contracts and rulebooks that a batch is about, as they stand after each of its events."""
+
+    def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
+        self._cursor = cursor
+        signed = [event for _, event in told if isinstance(event, ContractSigned)]
+        ended = [event for _, event in told if isinstance(event, ContractTerminated)]
+        registered = [event for _, event in told if isinstance(event, PartnerRegistered)]
+        published = [event for _, event in told if isinstance(event, RulebookPublished)]
+        partner_ids = {event.partner for event in signed} | {event.partner for event in registered}
+        contract_ids = {event.contract for event in signed} | {event.contract for event in ended}
+        self._partners = registry.partners(cursor, partner_ids) if partner_ids else {}
+        self._contracts = registry.contracts(cursor, contract_ids) if contract_ids else {}
+        rulebook_ids = {event.rulebook for event in signed} | {event.rulebook for event in published}
+        rulebook_ids |= {contract.rulebook for contract in self._contracts.values()}
+        self._rulebooks = registry.rulebooks(cursor, rulebook_ids) if rulebook_ids else {}
+        self._grains_before = {name: found.grain for name, found in self._rulebooks.items()}
+        self._new_partners: list[partners.Partner] = []
+        self._published: list[Published] = []
+        self.refusals: list[Refusal] = []
+        self.arrived: list[str] = []
+        # Each contract's terms through the batch: (since, terms), the first as they stood before it.
+        self.history: dict[str, list[tuple[int, contracts.Contract]]] = {}
+
+    def decide(self, seq: int, event: Event) -> None:
+        try:
+            match event:
+                case PartnerRegistered():
+                    self._partner(event)
+                case ContractSigned() | ContractTerminated():
+                    self._contract(seq, event)
+                case RulebookPublished():
+                    self._rulebook(event)
+                case _:
+                    raise AssertionError(event)
+        except Refused as refused:
+            self.refusals.append(Refusal(seq, refused.code, str(refused), refused.waits_for))
+
+    def _partner(self, command: PartnerRegistered) -> None:
+        for event in partners.decide(self._partners.get(command.partner), command):
+            partner = partners.evolve(self._partners.get(command.partner), event)
+            self._partners[command.partner] = partner
+            self._new_partners.append(partner)
+            self.arrived.append(f"partner:{command.partner}")
+
+    def _contract(self, seq: int, command: ContractSigned | ContractTerminated) -> None:
+        before = self._contracts.get(command.contract)
+        match command:
+            case ContractSigned():
+                book = self._rulebooks.get(command.rulebook)
+                surroundings = contracts.Surroundings(
+                    partner_known=command.partner in self._partners,
+                    rulebook_currency=book.versions[-1].currency if book else None,
+                )
+            case ContractTerminated():
+                surroundings = contracts.Surroundings(partner_known=True, rulebook_currency=None)
+            case _:
+                assert_never(command)
+        for event in contracts.decide(before, command, surroundings):
+            after = contracts.evolve(before, event)
+            self._contracts[command.contract] = after
+            self.history.setdefault(command.contract, [(-1, before)] if before else []).append((seq, after))
+            self.arrived.append(f"contract:{command.contract}")
+
+    def _rulebook(self, command: RulebookPublished) -> None:
+        checked = check(command.text, command.rulebook)
+        errors = [problem for problem in checked.problems if problem.severity == "error"]
+        if checked.rulebook is None or errors:
+            raise rulebooks.InvalidRulebook(
+                f"rulebook {command.rulebook} version {command.version} has {len(errors)} errors: {errors[0]}; "
+                "see settle rulebook check"
+            )
+        book = checked.rulebook
+        if book.rulebook != command.rulebook:
+            raise rulebooks.NotTheRulebookNamed(
+                f"the message says rulebook {command.rulebook}, its text {book.rulebook}; make them agree"
+            )
+        version = rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.grain)
+        before = self._rulebooks.get(command.rulebook)
+        for event in rulebooks.decide(before, command, version, registry.closed_to(self._cursor, command.rulebook)):
+            self._rulebooks[command.rulebook] = rulebooks.evolve(before, event, version)
+            self._published.append(Published(command.rulebook, version, command.text))
+
+    def save(self) -> None:
+        registry.save_partners(self._cursor, self._new_partners)
+        for published in self._published:
+            registry.save_version(self._cursor, published)
+        registry.save_contracts(self._cursor, [steps[-1][1] for steps in self.history.values()])
+        for name in {published.rulebook for published in self._published}:
+            if self._rulebooks[name].grain != self._grains_before.get(name, ()):
+                under = registry.all_contracts(self._cursor, rulebook=name)
+                refold(self._cursor, [contract.contract for contract in under])
+
+    def terms(self, ids: Sequence[str]) -> pl.DataFrame:
+        """The terms of the contracts, and of those that changed in this batch at every point of it."""
+        unchanged = registry.terms(self._cursor, [name for name in ids if name not in self.history])
+        changed = [
+            terms_of(contract, self._rulebooks[contract.rulebook].grain if contract.rulebook in self._rulebooks else (),
+                     since)
+            for name in ids
+            for since, contract in self.history.get(name, ())
+        ]  # fmt: skip
+        return pl.concat([unchanged, pl.DataFrame(changed, schema=TERMS, orient="row")]) if changed else unchanged
+
+
+def _screen(streamed: Sequence[tuple[int, StreamedEvent]], desk: _Desk) -> tuple[dict[int, Refusal], pl.DataFrame]:
+    terms = desk.terms(list({event.contract for _, event in streamed})).sort("since")
+    events, further = columns(
+        [seq for seq, _ in streamed], [event for _, event in streamed], terms["grain"].explode().unique().drop_nulls()
+    )
+    judged = screened(events, terms)
+    accepted = judged.filter(pl.col("refusal").is_null())
+    refused = judged.filter(pl.col("refusal").is_not_null())
+    return {row["seq"]: _refusal(row) for row in refused.iter_rows(named=True)}, fold(accepted, further)
+
+
+def _refusal(row: dict[str, Any]) -> Refusal:
+    code = row["refusal"]
+    said = row | {"valid_to": row["valid_to"] or "further notice"}
+    waits_for = f"contract:{row['contract']}" if code == "unknown-contract" else None
+    return Refusal(row["seq"], code, SENTENCES[code].format_map(said), waits_for)

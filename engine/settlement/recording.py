@@ -1,0 +1,226 @@
+"""From readable messages to recorded events: one transaction a batch, in which everything moves or nothing does.
+
+Offsets are fenced, repeats dropped, aggregates asked, events appended, facts folded, refusals kept in suspense, and the
+account of every message is balanced.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, assert_never
+
+import msgspec
+
+from engine.events import Event
+from engine.settlement import deciding
+from engine.settlement.deciding import Decision, Refusal
+from engine.store import facts, intake, log, recorder, suspense
+from engine.store.database import Rows, Store
+from engine.store.intake import Counts, Span
+
+
+class Readable(msgspec.Struct, frozen=True, gc=False):
+    """An event as it came. `identity` and `content` are 16-byte hashes: of source and id, and of the whole event."""
+
+    raw: bytes
+    event: Event
+    state: bytes
+    identity: bytes
+    content: bytes
+
+
+class Unreadable(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that are no event. `cause` says what is wrong with them and where."""
+
+    raw: bytes
+    cause: str
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """What was delivered, and where it came from."""
+
+    channel: str
+    partition: int
+    offset: int
+    headers: Mapping[str, bytes] | None
+    found: Readable | Unreadable
+
+
+class Slice(NamedTuple):
+    """The part of a channel's partition that a batch covers: `length` offsets from `expected`, `skipped` without message.
+
+    `expected` None goes on wherever the account stands: for files, which nobody else reads on.
+    """
+
+    channel: str
+    partition: int
+    expected: int | None
+    length: int
+    skipped: int = 0
+
+
+class Result(NamedTuple):
+    """What became of a batch. `arrived` names what suspended messages may have waited for, such as `contract:C-17`."""
+
+    counts: Counts
+    arrived: tuple[str, ...]
+
+
+def record(store: Store, slices: Sequence[Slice], messages: Sequence[Message], recorded_at: datetime) -> Result:
+    """Takes in a batch. Raises OffsetsMoved or StoreUnavailable, and then nothing of it is kept."""
+    with store.writing() as cursor:
+        held = {
+            (s.channel, s.partition): intake.hold(cursor, s.channel, s.partition, s.expected) for s in sorted(slices)
+        }
+        recorder.lock(cursor)
+        fresh, ended, kept = _claimed(cursor, messages)
+        decision = deciding.decide(cursor, [(seq, found.event, found.state) for seq, found in fresh])
+        for refusal in decision.refusals:
+            ended[refusal.seq] = "suspended"
+            kept[refusal.seq] = _kept(messages[refusal.seq], refusal)
+        _append(cursor, decision, recorded_at)
+        if kept:
+            suspense.keep(cursor, [kept[seq] for seq in sorted(kept)], recorded_at)
+        intake.advance(cursor, _accounted(slices, held, messages, ended))
+    ends = Counter(ended.values())
+    counts = Counts(
+        recorded=len(messages) - len(ended),
+        duplicate=ends["duplicate"],
+        suspended=ends["suspended"],
+        rejected=ends["rejected"],
+        skipped=sum(s.skipped for s in slices),
+    )
+    return Result(counts, decision.arrived)
+
+
+def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:
+    """Tries suspended messages, each with its suspense id, again. Returns how many were recorded, and what arrived.
+
+    Their identities are taken already, so that a repeat that came meanwhile was a duplicate of what is suspended here.
+    """
+    with store.writing() as cursor:
+        recorder.lock(cursor)
+        open_ids = suspense.locked(cursor, [id_ for id_, _ in entries])
+        tried = [(id_, message) for id_, message in entries if id_ in open_ids]
+        found = [_readable(message) for _, message in tried]
+        decision = deciding.decide(cursor, [(seq, f.event, f.state) for seq, f in enumerate(found)])
+        _append(cursor, decision, at)
+        refused = {refusal.seq: refusal for refusal in decision.refusals}
+        suspense.recycled(cursor, [id_ for seq, (id_, _) in enumerate(tried) if seq not in refused], at)
+        suspense.still_suspended(cursor, [(r.code, r.sentence, r.waits_for, tried[r.seq][0]) for r in refused.values()])
+    return len(tried) - len(refused), decision.arrived
+
+
+def _readable(message: Message) -> Readable:
+    assert isinstance(message.found, Readable), message
+    return message.found
+
+
+class _Sorted(NamedTuple):
+    """The messages that came for the first time, with their indexes; how the others ended; and those to be kept."""
+
+    fresh: list[tuple[int, Readable]]
+    ended: dict[int, str]
+    kept: dict[int, suspense.Kept]
+
+
+def _claimed(cursor: Rows, messages: Sequence[Message]) -> _Sorted:
+    """Tells new messages from others, and takes the identities of the new ones in."""
+    readable = [(seq, found) for seq, m in enumerate(messages) if isinstance(found := m.found, Readable)]
+    pairs = [(found.identity, found.content) for _, found in readable]
+    if len(dict(pairs)) == len(messages) and intake.claim_if_all_new(cursor, pairs):
+        return _Sorted(readable, {}, {})
+    told_apart = _told_apart(cursor, messages, intake.known(cursor, [identity for identity, _ in pairs]))
+    intake.claim(cursor, [(found.identity, found.content) for _, found in told_apart.fresh])
+    return told_apart
+
+
+def _told_apart(cursor: Rows, messages: Sequence[Message], contents: dict[bytes, bytes]) -> _Sorted:
+    """`contents` are the content hashes of identities that were taken in before."""
+    told = _Sorted([], {}, {})
+    for seq, message in enumerate(messages):
+        found = message.found
+        match found:
+            case Unreadable():
+                told.ended[seq] = "rejected"
+                told.kept[seq] = _kept(message, Refusal(seq, "unreadable", found.cause, None))
+            case Readable() if found.identity not in contents:
+                contents[found.identity] = found.content
+                told.fresh.append((seq, found))
+            case Readable() if contents[found.identity] == found.content or _kept_before(cursor, found, told.kept):
+                told.ended[seq] = "duplicate"
+            case Readable():
+                told.ended[seq] = "suspended"
+                told.kept[seq] = _kept(message, _conflict(seq, found))
+            case _:
+                assert_never(found)
+    return told
+
+
+def _kept_before(cursor: Rows, found: Readable, kept: Mapping[int, suspense.Kept]) -> bool:
+    """Whether this content under a taken identity is in suspense already, or is about to be."""
+    conflict = (found.identity, found.content)
+    return any((k.identity, k.content) == conflict for k in kept.values()) or suspense.conflicting(cursor, *conflict)
+
+
+def _conflict(seq: int, found: Readable) -> Refusal:
+    return Refusal(
+        seq,
+        "identity-conflict",
+        f"event {found.event.id} of {found.event.source} was taken in before with other content; an event never "
+        "changes, so send a correction under a new id, and write this one off",
+        None,
+    )
+
+
+def _kept(message: Message, refusal: Refusal) -> suspense.Kept:
+    found = message.found
+    return suspense.Kept(
+        state="suspended" if isinstance(found, Readable) else "rejected",
+        code=refusal.code,
+        sentence=refusal.sentence,
+        waits_for=refusal.waits_for,
+        channel=message.channel,
+        partition=message.partition,
+        offset=message.offset,
+        headers=message.headers,
+        raw=found.raw,
+        identity=found.identity if isinstance(found, Readable) else None,
+        content=found.content if isinstance(found, Readable) else None,
+    )
+
+
+def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
+    """Writes the accepted events to the log, each the next version of its stream, and their facts."""
+    if not decision.accepted:
+        return
+    versions = log.versions(cursor, {stream for stream, _, _ in decision.accepted})
+    rows = []
+    for stream, name, state in decision.accepted:
+        version = versions[stream] = versions.get(stream, 0) + 1
+        rows.append((stream, version, name, state))
+    first = recorder.append(cursor, rows)
+    intake.note_batch(cursor, first, first + len(rows) - 1, at)
+    if decision.facts.height:
+        facts.add(cursor, decision.facts)
+
+
+def _accounted(
+    slices: Sequence[Slice],
+    held: Mapping[tuple[str, int], int],
+    messages: Sequence[Message],
+    ended: Mapping[int, str],
+) -> list[Span]:
+    assert sum(s.length - s.skipped for s in slices) == len(messages), "a message is in no slice, or a slice lacks one"
+    ends = Counter((messages[seq].channel, messages[seq].partition, end) for seq, end in ended.items())
+    spans = []
+    for s in slices:
+        duplicate, suspended, rejected = (
+            ends[s.channel, s.partition, end] for end in ("duplicate", "suspended", "rejected")
+        )
+        recorded = s.length - s.skipped - duplicate - suspended - rejected
+        counts = Counts(recorded, duplicate, suspended, rejected, s.skipped)
+        spans.append(Span(s.channel, s.partition, held[s.channel, s.partition] + s.length, counts))
+    return spans

@@ -1,0 +1,67 @@
+"""The live facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from engine.facts import Fact
+from engine.money import decimal_of_micros
+from engine.projections.facts import FACTS
+from engine.store.database import Rows
+
+
+def add(cursor: Rows, facts: pl.DataFrame) -> None:
+    """Merges the facts into the live ones. The caller holds the writers' lock."""
+    cursor.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS facts_to_add (contract text, period date, event text, field text, "
+        "dimensions text, events bigint, value_micros numeric(38, 0)) ON COMMIT DELETE ROWS"
+    )
+    with cursor.copy("COPY facts_to_add FROM STDIN (FORMAT csv)") as copy:
+        copy.write(facts.select(FACTS.names()).write_csv(include_header=False, quote_style="non_numeric"))
+    cursor.execute(
+        "INSERT INTO settle.facts AS f (contract, period, event, field, dimensions, events, value_micros) "
+        "SELECT * FROM facts_to_add ORDER BY contract, period, event, field, dimensions "
+        "ON CONFLICT (contract, period, event, field, dimensions) "
+        "DO UPDATE SET events = f.events + excluded.events, value_micros = f.value_micros + excluded.value_micros"
+    )
+    cursor.execute("DELETE FROM facts_to_add")
+
+
+def replace(cursor: Rows, contracts: Sequence[str], facts: pl.DataFrame) -> None:
+    """The contracts' facts are these from now on: they were folded again, at another grain."""
+    cursor.execute("DELETE FROM settle.facts WHERE contract = ANY(%s)", (list(contracts),))
+    add(cursor, facts)
+
+
+def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, list[Fact]]:
+    """The facts of each of the contracts that has any in the period that begins on the day."""
+    rows = cursor.execute(
+        "SELECT contract, event, field, dimensions, events, value_micros::text FROM settle.facts "
+        "WHERE contract = ANY(%s) AND period = %s ORDER BY contract, event, field, dimensions",
+        (list(contracts), first),
+    )
+    found: dict[str, list[Fact]] = {}
+    for contract, *row in rows:
+        found.setdefault(contract, []).append(_fact(row))
+    return found
+
+
+def all_live(cursor: Rows) -> pl.DataFrame:
+    """Every live fact, columns FACTS."""
+    parts = []
+    cursor.execute("SELECT contract, period, event, field, dimensions, events, value_micros::text FROM settle.facts")
+    while rows := cursor.fetchmany(100_000):
+        frame = pl.DataFrame(rows, schema={**FACTS, "value": pl.String}, orient="row")
+        parts.append(frame.with_columns(pl.col("value").cast(pl.Int128)))
+    return pl.concat(parts) if parts else FACTS.to_frame()
+
+
+def _fact(row: list[Any]) -> Fact:
+    event, field, dimensions, events, value = row
+    pairs = tuple(sorted(msgspec.json.decode(dimensions, type=dict[str, str | None]).items()))
+    return Fact(event, field, pairs, events, decimal_of_micros(int(value)))

@@ -1,0 +1,66 @@
+"""Reading the log, and the ids of its streams."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from engine.store.database import Rows
+from engine.store.recorder import uuid_array
+
+
+@lru_cache(maxsize=200_000)
+def stream_id(kind: str, name: str) -> bytes:
+    """The 16-byte id of a stream: made from what it names, so that it is the same everywhere."""
+    return hashlib.blake2b(f"{kind}\0{name}".encode(), digest_size=16).digest()
+
+
+def versions(cursor: Rows, streams: Iterable[bytes]) -> dict[bytes, int]:
+    """The last version of each stream that has events."""
+    rows = cursor.execute(
+        "SELECT uuid_send(o), v FROM unnest(%s::uuid[]) o, "
+        "LATERAL (SELECT max(originator_version) FROM settle.log WHERE originator_id = o) m(v) WHERE v IS NOT NULL",
+        (uuid_array(streams),),
+        binary=True,
+    )
+    return dict(rows.fetchall())
+
+
+def states(cursor: Rows, *, after: int, to: int, limit: int = 20_000) -> list[tuple[int, str, bytes]]:
+    """(position, stored name, state) of the log past `after` and up to `to`, at most `limit`, in order."""
+    rows = cursor.execute(
+        "SELECT notification_id, topic, state FROM settle.log WHERE notification_id > %s AND notification_id <= %s "
+        "ORDER BY notification_id LIMIT %s",
+        (after, to, limit),
+        binary=True,
+    )
+    return rows.fetchall()
+
+
+def of_streams(cursor: Rows, streams: Sequence[bytes], page: int = 20_000) -> Iterator[list[tuple[int, str, bytes]]]:
+    """Pages of (position, stored name, state) of the streams' events, each stream in its order."""
+    for stream in streams:
+        version = 0
+        while True:
+            rows = cursor.execute(
+                "SELECT notification_id, topic, state, originator_version FROM settle.log "
+                "WHERE originator_id = %s::uuid AND originator_version > %s ORDER BY originator_version LIMIT %s",
+                (stream.hex(), version, page),
+                binary=True,
+            ).fetchall()
+            if rows:
+                yield [row[:3] for row in rows]
+            if len(rows) < page:
+                break
+            version = rows[-1][3]
+
+
+def recorded_at(cursor: Rows, position: int) -> datetime | None:
+    """When the engine learned the event at the position."""
+    row = cursor.execute(
+        "SELECT recorded_at FROM settle.batches WHERE first_position <= %s ORDER BY first_position DESC LIMIT 1",
+        (position,),
+    ).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,188 @@
+"""Partners, contracts and rulebooks as their streams leave them: what decisions need at hand, and lists show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+import polars as pl
+
+from engine import events
+from engine.aggregates.contract import Contract
+from engine.aggregates.partner import Partner
+from engine.aggregates.rulebook import Rulebook, Version
+from engine.period import Calendar
+from engine.store.database import Rows
+
+TERMS = pl.Schema(
+    [
+        ("contract", pl.String),
+        ("contract_currency", pl.String),
+        ("valid_from", pl.Date),
+        ("valid_to", pl.Date),
+        ("calendar", pl.String),
+        ("time_zone", pl.String),
+        ("products", pl.List(pl.String)),
+        ("grain", pl.List(pl.String)),
+        ("since", pl.Int64),
+    ]
+)
+
+_CONTRACT = (
+    "contract, partner, cooperation_model, rulebook, currency, valid_from, valid_to, calendar, time_zone, products, "
+    "terminated"
+)
+
+
+def partners(cursor: Rows, ids: Iterable[str]) -> dict[str, Partner]:
+    rows = cursor.execute("SELECT partner, state FROM settle.partners WHERE partner = ANY(%s)", (list(ids),))
+    return {partner: _partner(state) for partner, state in rows}
+
+
+def all_partners(cursor: Rows) -> list[Partner]:
+    rows = cursor.execute("SELECT state FROM settle.partners ORDER BY partner")
+    return [_partner(state) for (state,) in rows]
+
+
+def _partner(state: bytes) -> Partner:
+    partner = events.decoded(events.PartnerRegistered.NAME, state)
+    assert isinstance(partner, Partner)
+    return partner
+
+
+def save_partners(cursor: Rows, changed: Iterable[Partner]) -> None:
+    cursor.executemany(
+        "INSERT INTO settle.partners VALUES (%s, %s) ON CONFLICT (partner) DO UPDATE SET state = excluded.state",
+        [(partner.partner, events.encoded(partner)) for partner in changed],
+    )
+
+
+def contracts(cursor: Rows, ids: Iterable[str]) -> dict[str, Contract]:
+    rows = cursor.execute(
+        f"SELECT {_CONTRACT} FROM settle.contracts WHERE contract = ANY(%s)",  # noqa: S608 - a constant
+        (list(ids),),
+    )
+    return {row[0]: _contract(row) for row in rows}
+
+
+def all_contracts(
+    cursor: Rows, *, calendar: Calendar | None = None, partner: str | None = None, rulebook: str | None = None
+) -> list[Contract]:
+    rows = cursor.execute(
+        f"SELECT {_CONTRACT} FROM settle.contracts WHERE (%s::text IS NULL OR calendar = %s) "  # noqa: S608
+        "AND (%s::text IS NULL OR partner = %s) AND (%s::text IS NULL OR rulebook = %s) ORDER BY contract",
+        (calendar, calendar, partner, partner, rulebook, rulebook),
+    )
+    return [_contract(row) for row in rows]
+
+
+def _contract(row: tuple[Any, ...]) -> Contract:
+    products = None if row[9] is None else tuple(row[9])
+    return Contract._make([*row[:7], Calendar(row[7]), row[8], products, row[10]])
+
+
+def save_contracts(cursor: Rows, changed: Iterable[Contract]) -> None:
+    cursor.executemany(
+        f"INSERT INTO settle.contracts ({_CONTRACT}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
+        "ON CONFLICT (contract) DO UPDATE SET valid_to = excluded.valid_to, terminated = excluded.terminated",
+        [(*c[:7], str(c.calendar), c.time_zone, None if c.products is None else list(c.products), c.terminated)
+         for c in changed],
+    )  # fmt: skip
+
+
+def terms(cursor: Rows, ids: Iterable[str]) -> pl.DataFrame:
+    """The terms of those of the contracts that are signed, columns TERMS, since -1: from before any batch."""
+    found = cursor.execute(
+        "SELECT contract, currency, valid_from, valid_to, calendar, time_zone, products, rulebook "
+        "FROM settle.contracts WHERE contract = ANY(%s)",
+        (list(ids),),
+    ).fetchall()
+    # One list a rulebook, not one a contract.
+    books = rulebooks(cursor, {row[7] for row in found})
+    grains = pl.DataFrame(
+        {"rulebook": list(books), "grain": [list(book.grain) for book in books.values()]},
+        schema={"rulebook": pl.String, "grain": pl.List(pl.String)},
+    )
+    without_grain = {name: kind for name, kind in TERMS.items() if name not in {"grain", "since"}}
+    return (
+        pl.DataFrame(found, schema=without_grain | {"rulebook": pl.String}, orient="row")
+        .join(grains, on="rulebook", how="left", maintain_order="left")
+        .with_columns(pl.col("grain").fill_null([]), pl.lit(-1, dtype=pl.Int64).alias("since"))
+        .select(TERMS.names())
+    )
+
+
+def terms_of(contract: Contract, grain: Sequence[str], since: int) -> tuple[Any, ...]:
+    """One row of TERMS, for a contract that changed within a batch."""
+    products = None if contract.products is None else list(contract.products)
+    return (
+        contract.contract,
+        contract.currency,
+        contract.valid_from,
+        contract.valid_to,
+        str(contract.calendar),
+        contract.time_zone,
+        products,
+        list(grain),
+        since,
+    )
+
+
+class Published(NamedTuple):
+    """A rulebook version with its text."""
+
+    rulebook: str
+    version: Version
+    text: str
+
+
+def rulebooks(cursor: Rows, ids: Iterable[str] | None = None) -> dict[str, Rulebook]:
+    names = None if ids is None else list(ids)
+    rows = cursor.execute(
+        "SELECT rulebook, version, valid_from, currency, digest, grain FROM settle.rulebook_versions "
+        "WHERE (%s::text[] IS NULL OR rulebook = ANY(%s)) ORDER BY rulebook, version",
+        (names, names),
+    )
+    found: dict[str, list[Version]] = {}
+    for name, version, valid_from, currency, digest, grain in rows:
+        found.setdefault(name, []).append(Version(version, valid_from, currency, digest, tuple(grain)))
+    return {name: Rulebook(name, tuple(versions)) for name, versions in found.items()}
+
+
+def rulebook_text(cursor: Rows, rulebook: str, version: int) -> str | None:
+    row = cursor.execute(
+        "SELECT text FROM settle.rulebook_versions WHERE rulebook = %s AND version = %s", (rulebook, version)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def save_version(cursor: Rows, published: Published) -> None:
+    version = published.version
+    cursor.execute(
+        "INSERT INTO settle.rulebook_versions VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (
+            published.rulebook,
+            version.version,
+            version.valid_from,
+            version.currency,
+            version.digest,
+            list(version.grain),
+            published.text,
+        ),
+    )
+
+
+def closed_to(cursor: Rows, rulebook: str) -> date | None:
+    """The day up to which any statement under the rulebook is closed."""
+    row = cursor.execute('SELECT max("end") FROM settle.statements WHERE rulebook = %s', (rulebook,)).fetchone()
+    assert row is not None
+    found: date | None = row[0]
+    return found
+
+
+def count(cursor: Rows, what: Literal["partners", "contracts"]) -> int:
+    table = {"partners": "settle.partners", "contracts": "settle.contracts"}[what]
+    row = cursor.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - one of the two above
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,191 @@
+"""Messages that could not be recorded: kept with their bytes, a code and a sentence, until somebody decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from engine.store.database import Rows
+
+# Of a larger message, which is rejected for its size, this much is kept.
+RAW_BYTES_MAX = 1_048_576
+
+
+class Kept(NamedTuple):
+    """One message to keep. `identity` and `content` are 16 bytes each, None where the message was unreadable."""
+
+    state: str
+    code: str
+    sentence: str
+    waits_for: str | None
+    channel: str
+    partition: int
+    offset: int
+    headers: Mapping[str, bytes] | None
+    raw: bytes
+    identity: bytes | None
+    content: bytes | None
+
+
+class Entry(NamedTuple):
+    """One message in suspense."""
+
+    id: int
+    state: str
+    code: str
+    sentence: str
+    waits_for: str | None
+    channel: str
+    partition: int
+    offset: int
+    headers: dict[str, bytes] | None
+    raw: bytes
+    raw_bytes: int
+    received_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    reason: str | None
+
+
+_COLUMNS = (
+    'id, state, code, sentence, waits_for, channel, partition, "offset", headers, raw, raw_bytes, received_at, '
+    "decided_at, decided_by, reason"
+)
+
+
+def keep(cursor: Rows, messages: Sequence[Kept], received_at: datetime) -> None:
+    with cursor.copy(
+        'COPY settle.suspense (state, code, sentence, waits_for, channel, partition, "offset", headers, raw, '
+        "raw_bytes, identity, content, received_at) FROM STDIN"
+    ) as copy:
+        for m in messages:
+            copy.write_row(
+                (
+                    m.state,
+                    m.code,
+                    m.sentence,
+                    m.waits_for,
+                    m.channel,
+                    m.partition,
+                    m.offset,
+                    None if m.headers is None else json.dumps({k: v.hex() for k, v in m.headers.items()}),
+                    m.raw[:RAW_BYTES_MAX],
+                    len(m.raw),
+                    None if m.identity is None else m.identity.hex(),
+                    None if m.content is None else m.content.hex(),
+                    received_at,
+                )
+            )
+
+
+def conflicting(cursor: Rows, identity: bytes, content: bytes) -> bool:
+    """Whether this content was kept before as a conflict with the identity's first content."""
+    row = cursor.execute(
+        "SELECT 1 FROM settle.suspense WHERE identity = %s::uuid AND content = %s::uuid",
+        (identity.hex(), content.hex()),
+    ).fetchone()
+    return row is not None
+
+
+def entries(
+    cursor: Rows, *, states: Iterable[str] = ("suspended",), code: str | None = None, after: int = 0, limit: int = 100
+) -> list[Entry]:
+    """In the order of their ids, which is that of their arrival."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM settle.suspense "  # noqa: S608 - a constant
+        "WHERE state = ANY(%s) AND id > %s AND (%s::text IS NULL OR code = %s) ORDER BY id LIMIT %s",
+        (list(states), after, code, code, limit),
+    )
+    return [_entry(row) for row in rows]
+
+
+def entry(cursor: Rows, id: int) -> Entry | None:  # noqa: A002
+    row = cursor.execute(f"SELECT {_COLUMNS} FROM settle.suspense WHERE id = %s", (id,)).fetchone()  # noqa: S608
+    return None if row is None else _entry(row)
+
+
+def waiting(cursor: Rows, waits_for: Sequence[str], after: int, limit: int) -> list[Entry]:
+    """Suspended messages that wait for any of the given things."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM settle.suspense "  # noqa: S608
+        "WHERE state = 'suspended' AND waits_for = ANY(%s) AND id > %s ORDER BY id LIMIT %s",
+        (list(waits_for), after, limit),
+    )
+    return [_entry(row) for row in rows]
+
+
+def ripe(cursor: Rows) -> list[str]:
+    """What suspended messages wait for that is there by now: left over where a process died before it recycled them."""
+    rows = cursor.execute(
+        "WITH causes AS (SELECT DISTINCT waits_for AS cause FROM settle.suspense "
+        "WHERE state = 'suspended' AND waits_for IS NOT NULL) "
+        "SELECT cause FROM causes WHERE EXISTS (SELECT FROM settle.contracts WHERE 'contract:' || contract = cause) "
+        "OR EXISTS (SELECT FROM settle.partners WHERE 'partner:' || partner = cause)"
+    )
+    return [row[0] for row in rows]
+
+
+def locked(cursor: Rows, ids: Sequence[int]) -> set[int]:
+    """Those of the ids that are still suspended, locked until the transaction ends."""
+    rows = cursor.execute(
+        "SELECT id FROM settle.suspense WHERE id = ANY(%s) AND state = 'suspended' ORDER BY id FOR UPDATE", (list(ids),)
+    )
+    return {row[0] for row in rows}
+
+
+def recycled(cursor: Rows, ids: Sequence[int], at: datetime) -> None:
+    cursor.execute("UPDATE settle.suspense SET state = 'recycled', decided_at = %s WHERE id = ANY(%s)", (at, list(ids)))
+
+
+def still_suspended(cursor: Rows, reasons: Sequence[tuple[str, str, str | None, int]]) -> None:
+    """Each (code, sentence, waits_for, id): why it is suspended now, after it was tried again."""
+    cursor.executemany("UPDATE settle.suspense SET code = %s, sentence = %s, waits_for = %s WHERE id = %s", reasons)
+
+
+def write_off(cursor: Rows, id: int, at: datetime, by: str, reason: str) -> bool:  # noqa: A002
+    """False where it is not suspended (or rejected) any more."""
+    cursor.execute(
+        "UPDATE settle.suspense SET state = 'written_off', decided_at = %s, decided_by = %s, reason = %s "
+        "WHERE id = %s AND state IN ('suspended', 'rejected')",
+        (at, by, reason, id),
+    )
+    return cursor.rowcount == 1
+
+
+def totals(cursor: Rows) -> list[tuple[str, str, int]]:
+    """(state, code, number) of everything in suspense."""
+    rows = cursor.execute(
+        "SELECT state, code, count(*) FROM settle.suspense GROUP BY state, code ORDER BY state, count(*) DESC, code"
+    )
+    return rows.fetchall()
+
+
+def undelivered(cursor: Rows, limit: int) -> list[Entry]:
+    """Rejected Kafka messages whose dead letter is not acknowledged yet, locked; without those that another has locked."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM settle.suspense "  # noqa: S608
+        "WHERE state = 'rejected' AND NOT dead_lettered AND channel NOT LIKE 'file:%%' ORDER BY id LIMIT %s "
+        "FOR UPDATE SKIP LOCKED",
+        (limit,),
+    )
+    return [_entry(row) for row in rows]
+
+
+def dead_lettered(cursor: Rows, ids: Sequence[int]) -> None:
+    cursor.execute("UPDATE settle.suspense SET dead_lettered = true WHERE id = ANY(%s)", (list(ids),))
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    headers = None if row[8] is None else {key: bytes.fromhex(value) for key, value in row[8].items()}
+    return Entry._make([*row[:8], headers, *row[9:]])
+
+
+def latest(cursor: Rows, channel: str) -> Entry | None:
+    """The message of the channel that was kept last."""
+    row = cursor.execute(
+        f"SELECT {_COLUMNS} FROM settle.suspense WHERE channel = %s ORDER BY id DESC LIMIT 1",  # noqa: S608
+        (channel,),
+    ).fetchone()
+    return None if row is None else _entry(row)

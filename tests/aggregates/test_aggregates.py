@@ -1,0 +1,163 @@
+"""Given what happened, when a command arrives, then these events follow, or this refusal."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.aggregates import contract, partner, rulebook, statement
+from engine.aggregates.contract import Contract, Surroundings
+from engine.aggregates.refusal import Refused
+from engine.aggregates.rulebook import Rulebook, Version
+from engine.events import (
+    ContractEvent,
+    ContractSigned,
+    ContractTerminated,
+    PartnerRegistered,
+    RulebookPublished,
+    StatementClosed,
+)
+
+WHEN: dict[str, Any] = {"source": "test", "time": datetime(2026, 1, 1, tzinfo=UTC)}
+READY = Surroundings(partner_known=True, rulebook_currency=None)
+
+
+def registration(id: str = "1") -> PartnerRegistered:
+    return PartnerRegistered(**WHEN, id=id, partner="P-1", name="One", kind="agent")
+
+
+def signature(**terms: Any) -> ContractSigned:
+    return msgspec.structs.replace(
+        ContractSigned(
+            **WHEN, id="1", contract="C-1", partner="P-1", cooperation_model="revenue share", rulebook="simple",
+            currency="CNY", valid_from=date(2026, 1, 1),
+        ),
+        **terms,
+    )  # fmt: skip
+
+
+def termination(day: str = "2026-07-01") -> ContractTerminated:
+    return ContractTerminated(**WHEN, id="2", contract="C-1", valid_to=date.fromisoformat(day))
+
+
+def given_contract(*history: ContractEvent) -> Contract | None:
+    state = None
+    for event in history:
+        state = contract.evolve(state, event)
+    return state
+
+
+def test_given_nothing_when_a_partner_is_registered_then_it_is() -> None:
+    assert partner.decide(None, registration()) == (registration(),)
+    assert partner.evolve(None, registration()) == registration()
+
+
+def test_given_a_partner_when_it_is_registered_again_then_refused() -> None:
+    with pytest.raises(partner.AlreadyRegistered, match="already registered, by event 1 of test"):
+        partner.decide(registration(), registration("2"))
+
+
+def test_given_a_known_partner_when_a_contract_is_signed_then_its_terms_stand() -> None:
+    assert contract.decide(None, signature(), READY) == (signature(),)
+    state = given_contract(signature())
+    assert state is not None
+    assert (state.valid_from, state.valid_to, state.terminated) == (date(2026, 1, 1), None, False)
+
+
+@pytest.mark.parametrize(
+    ("history", "command", "surroundings", "refusal", "waits_for"),
+    [
+        ([], signature(), READY._replace(partner_known=False), contract.UnknownPartner, "partner:P-1"),
+        ([signature()], signature(), READY, contract.AlreadySigned, None),
+        ([], signature(valid_to=date(2026, 1, 1)), READY, contract.EndsBeforeItBegins, None),
+        ([], signature(), READY._replace(rulebook_currency="USD"), contract.OtherCurrency, None),
+        ([], termination(), READY, contract.UnknownContract, "contract:C-1"),
+        ([signature(), termination()], termination(), READY, contract.AlreadyTerminated, None),
+        ([signature()], termination("2025-12-31"), READY, contract.EndsBeforeItBegins, None),
+    ],
+)
+def test_contract_refusals(
+    history: list[ContractEvent],
+    command: ContractEvent,
+    surroundings: Surroundings,
+    refusal: type[Refused],
+    waits_for: str | None,
+) -> None:
+    with pytest.raises(refusal) as refused:
+        contract.decide(given_contract(*history), command, surroundings)
+    assert refused.value.waits_for == waits_for
+    assert ";" in str(refused.value), "a refusal says what, why, and what to do"
+
+
+@pytest.mark.parametrize(
+    ("signed_to", "terminated_to", "ends"),
+    [
+        (None, "2026-07-01", "2026-07-01"),
+        ("2026-05-01", "2026-07-01", "2026-05-01"),
+        ("2026-09-01", "2026-07-01", "2026-07-01"),
+    ],
+)
+def test_a_termination_never_makes_a_contract_longer(signed_to: str | None, terminated_to: str, ends: str) -> None:
+    to = None if signed_to is None else date.fromisoformat(signed_to)
+    state = given_contract(signature(valid_to=to), termination(terminated_to))
+    assert state is not None
+    assert state.valid_to == date.fromisoformat(ends)
+
+
+def published(version: int) -> RulebookPublished:
+    return RulebookPublished(**WHEN, id=str(version), rulebook="simple", version=version, text="...")
+
+
+def version(number: int, valid_from: str, currency: str = "CNY", grain: tuple[str, ...] = ()) -> Version:
+    return Version(number, date.fromisoformat(valid_from), currency, f"digest {number}", grain)
+
+
+FIRST = Rulebook("simple", (version(1, "2026-01-01", grain=("province",)),))
+
+
+def test_versions_follow_one_another_and_the_grain_holds_what_any_needs() -> None:
+    second = version(2, "2026-07-01", grain=("product",))
+    assert rulebook.decide(FIRST, published(2), second, None) == (published(2),)
+    book = rulebook.evolve(FIRST, published(2), second)
+    assert book.grain == ("product", "province")
+    days = ["2025-12-31", "2026-01-01", "2026-06-30", "2026-07-01"]
+    found = [rulebook.in_force(book, date.fromisoformat(day)) for day in days]
+    assert [v and v.version for v in found] == [None, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("number", "read", "closed_to", "refusal"),
+    [
+        (2, version(3, "2026-07-01"), None, rulebook.NotTheRulebookNamed),
+        (1, version(1, "2026-07-01"), None, rulebook.VersionNotNext),
+        (3, version(3, "2026-07-01"), None, rulebook.VersionNotNext),
+        (2, version(2, "2026-01-01"), None, rulebook.DayTaken),
+        (2, version(2, "2026-07-01", "USD"), None, rulebook.CurrencyChanged),
+        (2, version(2, "2026-03-01"), "2026-04-01", rulebook.PeriodClosed),
+    ],
+)
+def test_rulebook_refusals(number: int, read: Version, closed_to: str | None, refusal: type[Refused]) -> None:
+    day = None if closed_to is None else date.fromisoformat(closed_to)
+    with pytest.raises(refusal):
+        rulebook.decide(FIRST, published(number), read, day)
+
+
+def closing(digest: str) -> StatementClosed:
+    return StatementClosed(
+        **WHEN,
+        id="C-1/2026-01",
+        contract="C-1",
+        period="2026-01",
+        position=7,
+        digest=digest,
+        statement="{}",
+        facts="[]",
+    )
+
+
+def test_given_a_closed_statement_when_it_is_closed_again_then_nothing_changes() -> None:
+    assert statement.decide(None, closing("a")) == (closing("a"),)
+    assert statement.decide(statement.evolve(None, closing("a")), closing("b")) == ()
