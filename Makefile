@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN = .venv/bin
 STAMP = .venv/.installed
+BENCH = .cache/bench
 
-.PHONY: setup demo test static check bench docs lock clean
+.PHONY: setup demo test prove static check bench docs lock clean
 
 setup: $(STAMP)
 
@@ -21,6 +22,9 @@ demo: setup  ## The main job on real input.
 test: setup
 	$(BIN)/pytest
 
+prove: setup  ## The two evaluators against each other, on ten times as many examples as `make test`.
+	$(BIN)/pytest tests/rules/test_two_evaluators.py --hypothesis-profile=prove
+
 static: setup  ## Format, lint, types, import contracts, generated documents.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -33,12 +37,20 @@ check: static test
 docs: setup  ## Writes what is generated: JSON Schemas and the AsyncAPI document.
 	$(BIN)/python docs/write_wire.py
 
-bench: setup
+bench: setup $(BENCH)/.installed
 	$(BIN)/python -m bench
+
+# What the engine is measured beside, in an environment of its own: none of it is installed with the engine.
+$(BENCH)/.installed: bench/requirements.lock | $(STAMP)
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	@touch $@
 
 lock:  ## Pins everything anew. Needs uv.
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --extra demo --extra dev \
 		--quiet --output-file requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+		--output-file bench/requirements.lock bench/requirements.in
 
 clean:
 	rm -rf .venv .cache .settle

@@ -16,6 +16,14 @@ _PACKAGES = ("kafka-python", "psycopg", "eventsourcing", "polars", "pydantic", "
 
 def facts(postgres: dict[str, str], kafka: str) -> dict[str, str]:
     settings = ", ".join(f"{name} {value}" for name, value in postgres.items() if name != "server_version")
+    return computer() | {
+        "PostgreSQL": f"{postgres['server_version']} (embedded, {settings})",
+        "Kafka": kafka,
+        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+    }
+
+
+def computer() -> dict[str, str]:
     return {
         "commit": _commit(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
@@ -24,9 +32,6 @@ def facts(postgres: dict[str, str], kafka: str) -> dict[str, str]:
         "load before": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "PostgreSQL": f"{postgres['server_version']} (embedded, {settings})",
-        "Kafka": kafka,
-        "packages": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
     }
 
 

@@ -118,7 +118,7 @@ def _rates(report: Report) -> str:
         ]
         for outcome in report.outcomes
     ]
-    return _table(["variant", "events", "events/s, median", "best", "worst", "own CPU, us/event"], rows)
+    return table(["variant", "events", "events/s, median", "best", "worst", "own CPU, us/event"], rows)
 
 
 def _ratios(report: Report) -> str:
@@ -126,23 +126,27 @@ def _ratios(report: Report) -> str:
         [ratio.label, f"{ratio.of_medians:.2f}", f"{ratio.of_bests:.2f}", " ".join(f"{r:.2f}" for r in ratio.paired)]
         for ratio in ratios(report.outcomes)
     ]
-    return _table(["ratio", "of medians", "of bests", "round by round"], rows)
+    return table(["ratio", "of medians", "of bests", "round by round"], rows)
 
 
 def _memory(report: Report) -> str:
     counts = list(report.memory[0].peaks)
     rows = [[memory.label, *(f"{memory.peaks[count] / _MB:,.0f} MB" for count in counts)] for memory in report.memory]
     return (
-        _table(["peak memory by the time that were committed", *(f"{count:,}" for count in counts)], rows)
+        table(["peak memory by the time that were committed", *(f"{count:,}" for count in counts)], rows)
         + f"\n\nProportional set size of the consuming process and its children; it should stay below {MEMORY_MB_MAX} MB."
     )
 
 
 def _machine(report: Report) -> str:
-    return _table(["machine", ""], [[name, value] for name, value in report.machine.items()])
+    return of_machine(report.machine)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def of_machine(machine: dict[str, str]) -> str:
+    return table(["machine", ""], [[name, value] for name, value in machine.items()])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns but the first are to the right, if they hold numbers."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     right = [i > 0 and all(row[i][:1].isdigit() for row in rows) for i in range(len(head))]

@@ -51,9 +51,9 @@ class Run(NamedTuple):
 def run(tasks: Sequence[dict[str, Any]], events: int, *, sampled: bool = False) -> Run:
     """A worker a task, begun together when all are ready. Raises RunFailed, also where not every event was committed."""
     samples: list[Sample] = []
-    workers: list[_Worker] = []
+    workers: list[Worker] = []
     try:
-        workers += [_Worker(task) for task in tasks]
+        workers += [Worker(task) for task in tasks]
         for worker in workers:
             worker.until("ready", _START_SECONDS_MAX)
         for worker in workers:
@@ -71,11 +71,13 @@ def run(tasks: Sequence[dict[str, Any]], events: int, *, sampled: bool = False) 
     return Run(events, seconds, sum(span.cpu for span in joined), samples)
 
 
-class _Worker:
-    def __init__(self, task: dict[str, Any]) -> None:
+class Worker:
+    """A process that runs a task: of the module `module`, by the interpreter `python`."""
+
+    def __init__(self, task: dict[str, Any], module: str = "bench.worker", python: str = sys.executable) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.worker", orjson.dumps(task).decode()],
+            [python, "-m", module, orjson.dumps(task).decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

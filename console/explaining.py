@@ -66,9 +66,9 @@ def _witnesses(cursor: Rows, seen: View, reasons: list[Reason], each: int) -> di
     """By the label of each fact that the reasons name, the first of its events."""
     calculated = seen.calculated
     named = {leaf.name for reason in reasons for leaf in _leaves(reason)}
-    facts = [fact for fact in calculated.facts if label(fact.event, fact.field, fact.dimensions) in named]
+    facts = [fact for fact in calculated.given.facts if label(fact.event, fact.field, fact.dimensions) in named]
     to = seen.statement["evidence"]["positions"][1]
-    found = witnesses(cursor, calculated.contract.contract, calculated.period, facts, to=to, each=each)
+    found = witnesses(cursor, calculated.contract.contract, calculated.given.period, facts, to=to, each=each)
     return {label(fact.event, fact.field, fact.dimensions): events for fact, events in found.items()}
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from console import demo, explaining, intake, partners, rulebooks, settling, status, suspense
+from console import demo, explaining, intake, partners, rulebooks, settling, standing, status, suspense
 from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
 from consumers.files import UnreadableFile
 from engine.aggregates.refusal import Refused
@@ -38,6 +38,9 @@ app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)
 app.command("explain")(explaining.explain)
+app.command("points")(standing.points)
+app.command("score")(standing.score)
+app.command("scoreboard")(standing.scoreboard)
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

@@ -9,6 +9,7 @@ import msgspec
 import typer
 from rich.table import Table
 
+from console import trying
 from console.session import JSON, clock, opened, out, print_json, refuse
 from consumers.decode import decode
 from consumers.ingest import ingest
@@ -40,19 +41,41 @@ def _problems(checked: Checked) -> list[dict[str, Any]]:
 
 
 @app.command("check")
-def check_(file: Annotated[Path, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:
+def check_(
+    file: Annotated[Path, typer.Argument()],
+    facts: Annotated[
+        Path | None, typer.Option("--facts", help="Try the rulebook on these facts (YAML) and explain the result.")
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """Says what is wrong with a rulebook, where, and what to write instead. Needs no store."""
     checked = check(_read(file), str(file))
     errors = sum(problem.severity == "error" for problem in checked.problems)
+    book = checked.rulebook
+    periods = trying.tried(book, _read(facts), str(facts)) if book is not None and facts is not None else []
     if as_json:
-        print_json({"ok": not errors, "problems": _problems(checked)})
+        told = {"settled": [trying.told(each) for each in periods]} if facts is not None else {}
+        print_json({"ok": not errors, "problems": _problems(checked)} | told)
     else:
         for problem in checked.problems:
             out.print(f"{problem.severity}: {problem}", soft_wrap=True)
-        if checked.rulebook and not errors:
-            book = checked.rulebook
+        if book is not None:
             out.print(f"{file}: {book.rulebook} version {book.version} is sound ({len(checked.problems)} warnings)")
+        for each in periods:
+            trying.show(each)
     if errors:
+        raise typer.Exit(1)
+
+
+@app.command("cases")
+def cases(as_json: Annotated[bool, JSON] = False) -> None:
+    """Runs every worked case that the engine ships with: published examples, with their sources, and its own."""
+    found = trying.worked()
+    if as_json:
+        print_json([entry | {"findings": [each._asdict() for each in findings]} for entry, findings in found])
+    else:
+        trying.show_worked(found)
+    if any(not each.ok for _, findings in found for each in findings):
         raise typer.Exit(1)
 
 

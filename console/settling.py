@@ -10,7 +10,7 @@ from rich.table import Table
 from console.intake import bar
 from console.session import JSON, clock, opened, out, print_json
 from engine.period import Period, UnreadablePeriod
-from engine.settlement import closing
+from engine.settlement import closing, scoring
 from engine.settlement.statements import view
 from engine.store import suspense
 
@@ -41,6 +41,7 @@ def close(
             contract,
             lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
+        again = scoring.reassess(store, chosen, clock())
         with store.reading() as cursor:
             waiting = sum(number for state, _, number in suspense.totals(cursor) if state == "suspended")
     if as_json:
@@ -51,6 +52,7 @@ def close(
                 "closed": closed.closed,
                 "already": closed.already,
                 "refused": refused,
+                "reassessed": again,
                 "waiting": waiting,
             }
         )
@@ -59,6 +61,8 @@ def close(
             f"{chosen}: closed {closed.closed:,} statements; {closed.already:,} were closed before; "
             f"{len(closed.refused):,} could not be"
         )
+        for scorecard, number in again.items():
+            out.print(f"{number:,} scores by {scorecard} came out otherwise than they were issued, and are issued anew")
         for _, code, sentence in closed.refused[:_REFUSED_SHOWN]:
             out.print(f"  {code}: {sentence}", soft_wrap=True)
         if len(closed.refused) > _REFUSED_SHOWN:
@@ -91,12 +95,16 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
     table = Table("clause", "line", box=None)
     table.add_column("amount", justify="right")
     for line in said["lines"]:
-        table.add_row(line["clause"] or "", line["name"], line["amount"])
+        unit = f" {line['unit']}" if "unit" in line else ""
+        table.add_row(line["clause"] or "", line["name"], line["amount"] + unit)
     table.add_section()
     table.add_row("", "payable", said["payable"], style="bold")
     for share in said["parties"]:
         table.add_row("", f"  to {share['party']}", share["amount"])
     out.print(table)
+    for left in said["balances"]:
+        day = f" {left['day']}" if "day" in left else ""
+        out.print(f"left to the next period: {left['amount']} {left['kind']}{day} ({left['step']})")
     out.print(f"by rulebook {book['id']}@{book['version']} from {evidence['events']:,} events")
     if said["late"]:
         out.print(f"{said['late']:,} events came after it was closed; they do not change it")

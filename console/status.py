@@ -122,7 +122,7 @@ def verify_facts(as_json: Annotated[bool, JSON] = False) -> None:
         out.print(f"{len(proof.differences):,} facts differ from the log:")
         for d in proof.differences[:_DIFFERENCES_SHOWN]:
             out.print(
-                f"  {d.contract} {d.period} {d.event} {d.field} {d.dimensions}: live {d.events_live:,} events, "
+                f"  {d.whose} {d.first} {d.event} {d.field} {d.dimensions}: live {d.events_live:,} events, "
                 f"{d.value_live} micros; log {d.events_log:,} events, {d.value_log} micros"
             )  # fmt: skip
     else:

@@ -9,15 +9,18 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, TzInfo
 
 from consumers import wire
+from consumers.fields import TEXT_LENGTH_MAX
 from consumers.quick import quick
 from engine import events
-from engine.money import MICROS, micros_of
+from engine.money import MICROS, micros_of, plain
 from engine.settlement.recording import Readable, Unreadable
 
 MESSAGE_BYTES_MAX = 1_048_576
@@ -88,10 +91,21 @@ def _micros(number: str | int | None) -> int | None:
 def _event(message: wire.AnyMessage) -> events.Event:
     data = message.data
     match data:
-        case wire.BillingChargedData() | wire.BillingWrittenOffData() | wire.BillingCollectedData():
-            return _billing(_BILLING[message.type], message, data, None)
-        case wire.BillingRefundedData():
-            return _billing(events.BillingRefunded, message, data, data.refunds)
+        case wire.BillingChargedData() | wire.BillingCollectedData():
+            return _billing(message, data)
+        case wire.BillingRefundedData() | wire.BillingWrittenOffData():
+            return _billing(message, data, data.refunds, data.charged_at)
+        case wire.AdvancePaidData():
+            return events.AdvancePaid(
+                source=message.source,
+                id=message.id,
+                time=_utc(message.time),
+                contract=data.contract,
+                product=data.product,
+                amount=_micros(data.amount),
+                currency=data.currency,
+                attributes=data.attributes or None,
+            )
         case wire.UsageRecordedData():
             return events.UsageRecorded(
                 source=message.source,
@@ -103,28 +117,25 @@ def _event(message: wire.AnyMessage) -> events.Event:
                 quantity=_micros(data.quantity),
                 attributes=data.attributes or None,
             )
-        case (
-            wire.PartnerRegisteredData()
-            | wire.ContractSignedData()
-            | wire.ContractTerminatedData()
-            | wire.RulebookPublishedData()
-        ):
-            # These carry the same fields under the same names on the wire and in the log.
-            return events.BY_NAME[message.type](
-                source=message.source, id=message.id, time=_utc(message.time), **dict(data)
-            )
+        case wire.Told():
+            said = {name: _stored(name, value) for name, value in data}
+            return events.BY_NAME[message.type](source=message.source, id=message.id, time=_utc(message.time), **said)
 
 
-_BILLING: dict[str, type[events.StreamedEvent]] = {
-    event.NAME: event for event in (events.BillingCharged, events.BillingWrittenOff, events.BillingCollected)
-}
+_IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score"})
+
+
+def _stored(name: str, value: Any) -> Any:  # noqa: ANN401 - any field of any event
+    if name in _IN_MICROS:
+        return _micros(value)
+    return plain(Decimal(value)) if name == "rate" else value
 
 
 def _billing(
-    kind: type[events.StreamedEvent], message: wire.AnyMessage, data: wire.Billing, refunds: str | None
+    message: wire.AnyMessage, data: wire.Billing, refunds: str | None = None, charged_at: datetime | None = None
 ) -> events.StreamedEvent:
     further = data.amounts
-    return kind(
+    return events.VOLUME[message.type](
         source=message.source,
         id=message.id,
         time=_utc(message.time),
@@ -136,6 +147,7 @@ def _billing(
         amounts={name: _micros(number) or 0 for name, number in further.items()} if further else None,
         attributes=data.attributes or None,
         refunds=refunds,
+        charged_at=None if charged_at is None else _utc(charged_at),
     )
 
 
@@ -145,6 +157,19 @@ _SENTENCES = {
     "missing": "is missing",
     "string_type": "must be text",
     "json_invalid": "the message is not JSON",
+}
+
+
+_SIX = "12 digits before and 6 after the point"
+_LIMITS = {
+    "amount": f"{_SIX}, and not negative for money (send billing.refunded)",
+    "quantity": f"{_SIX}, and not negative for money (send billing.refunded)",
+    "minutes": f"{_SIX}, and not negative",
+    "affected": f"{_SIX}, and not negative",
+    "compensation": f"{_SIX}, and not negative",
+    "points": f"{_SIX}, and above 0 where points are burned",
+    "score": _SIX,
+    "rate": "12 digits before and 12 after the point, and above 0",
 }
 
 
@@ -176,17 +201,14 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
             return f"{place[:80]}: unknown field"
         case "missing":
             return f"{place}: is missing"
-        case "literal_error" if name == "currency":
+        case "literal_error" if name in {"currency", "base", "quote"}:
             return f"{place}: {_shown(error['input'])} is not a currency of ISO 4217"
-        case _ if name in {"amount", "quantity"} or ".amounts." in f".{place}":
-            return (
-                f'{place}: {_shown(error["input"])} is not a decimal text such as "12.50", with at most 12 digits '
-                "before and 6 after the point, and not negative for money (send billing.refunded)"
-            )
+        case _ if (limits := _LIMITS.get("amount" if ".amounts." in f".{place}" else name)) is not None:
+            return f'{place}: {_shown(error["input"])} is not a decimal text such as "12.50", with at most {limits}'
         case "timezone_aware":
             return f"{place}: the time has no zone; write 2026-10-03T08:15:00Z"
         case "string_too_long":
-            return f"{place}: the text is longer than {wire.TEXT_LENGTH_MAX} characters"
+            return f"{place}: the text is longer than {TEXT_LENGTH_MAX} characters"
         case "string_pattern_mismatch":
             return f"{place}: {_shown(error['input'])} has a form or a character that is not allowed here"
         case _:
@@ -202,4 +224,4 @@ def _shown(value: object, key: str | None = None) -> str:
 
 
 def _known_types() -> set[str]:
-    return set(events.BY_NAME) - {events.StatementClosed.NAME}
+    return events.BY_NAME.keys() - events.ISSUED.keys()

@@ -13,13 +13,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.wire import ATTRIBUTES_MAX, INTEGER_MAX, TEXT_LENGTH_MAX, YEAR_END, YEAR_MIN
+from consumers.fields import ATTRIBUTES_MAX, INTEGER_MAX, OWN_AMOUNTS, TEXT_LENGTH_MAX, YEAR_END, YEAR_MIN
 from engine import events
 from engine.money import CURRENCIES, MICROS, micros_of
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LENGTH_MAX)]
 _Number = Annotated[str, msgspec.Meta(max_length=20)] | Annotated[int, msgspec.Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 _Attributes = Annotated[dict[str, _Text], msgspec.Meta(max_length=ATTRIBUTES_MAX)]
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Amounts = Annotated[dict[str, _Number], msgspec.Meta(max_length=ATTRIBUTES_MAX)]
 
 
@@ -43,13 +44,27 @@ class _Billing(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 class _Refund(_Billing, forbid_unknown_fields=True, gc=False, kw_only=True):
     refunds: _Text
+    charged_at: _Time | None = None
+
+
+class _BadDebt(_Billing, forbid_unknown_fields=True, gc=False, kw_only=True):
+    refunds: _Text | None = None
+    charged_at: _Time | None = None
+
+
+class _Advance(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    contract: _Text
+    amount: _Number
+    currency: Literal[CURRENCIES]  # type: ignore[valid-type] # made from ISO 4217
+    product: _Text | None = None
+    attributes: _Attributes | None = None
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True, gc=False, tag_field="type", kw_only=True):
     specversion: Literal["1.0"]
     id: _Text
     source: _Text
-    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    time: _Time
     datacontenttype: Literal["application/json"] | None = None
     dataschema: _Text | None = None
     subject: _Text | None = None
@@ -68,14 +83,18 @@ class _Refunded(_Envelope, tag="billing.refunded", forbid_unknown_fields=True, g
 
 
 class _WrittenOff(_Envelope, tag="billing.written_off", forbid_unknown_fields=True, gc=False, kw_only=True):
-    data: _Billing
+    data: _BadDebt
 
 
 class _Collected(_Envelope, tag="billing.collected", forbid_unknown_fields=True, gc=False, kw_only=True):
     data: _Billing
 
 
-_Message = _Used | _Charged | _Refunded | _WrittenOff | _Collected
+class _Paid(_Envelope, tag="advance.paid", forbid_unknown_fields=True, gc=False, kw_only=True):
+    data: _Advance
+
+
+_Message = _Used | _Charged | _Refunded | _WrittenOff | _Collected | _Paid
 _decode = msgspec.json.Decoder(_Message).decode
 _EVENTS: dict[type, type[events.StreamedEvent]] = {
     _Used: events.UsageRecorded,
@@ -105,14 +124,7 @@ def quick(raw: bytes) -> events.StreamedEvent | None:
 
 
 def _event(message: _Message, raw: bytes) -> events.StreamedEvent:
-    time, data = message.time, message.data
-    # The models cut what is finer than a microsecond, and msgspec rounds it.
-    if (time.microsecond or b".999999" in raw) and _FINER_THAN_MICROSECONDS(raw):
-        raise _NotQuick
-    if time.tzinfo is not UTC:
-        time = time.astimezone(UTC)
-    if not YEAR_MIN <= time.year < YEAR_END:
-        raise _NotQuick
+    time, data = _utc(message.time, raw), message.data
     attributes = data.attributes
     if attributes:
         _check_names(*attributes)
@@ -127,8 +139,25 @@ def _event(message: _Message, raw: bytes) -> events.StreamedEvent:
             quantity=_micros(data.quantity),
             attributes=attributes or None,
         )
+    if isinstance(data, _Advance):
+        return events.AdvancePaid(
+            source=message.source,
+            id=message.id,
+            time=time,
+            contract=data.contract,
+            product=data.product,
+            amount=_unsigned(data.amount),
+            currency=data.currency,
+            attributes=attributes or None,
+        )
     if data.amounts:
         _check_names(*data.amounts)
+        if not OWN_AMOUNTS.isdisjoint(data.amounts):
+            raise _NotQuick
+    refunds = charged_at = None
+    if isinstance(data, (_Refund, _BadDebt)):
+        refunds = data.refunds
+        charged_at = None if data.charged_at is None else _utc(data.charged_at, raw)
     return _EVENTS[type(message)](
         source=message.source,
         id=message.id,
@@ -140,8 +169,20 @@ def _event(message: _Message, raw: bytes) -> events.StreamedEvent:
         currency=data.currency,
         amounts={name: _unsigned(number) for name, number in data.amounts.items()} if data.amounts else None,
         attributes=attributes or None,
-        refunds=data.refunds if isinstance(data, _Refund) else None,
+        refunds=refunds,
+        charged_at=charged_at,
     )
+
+
+def _utc(time: datetime, raw: bytes) -> datetime:
+    # The models cut what is finer than a microsecond, and msgspec rounds it.
+    if (time.microsecond or b".999999" in raw) and _FINER_THAN_MICROSECONDS(raw):
+        raise _NotQuick
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    if not YEAR_MIN <= time.year < YEAR_END:
+        raise _NotQuick
+    return time
 
 
 @lru_cache(maxsize=4_096)  # producers use few sets of names

@@ -6,72 +6,49 @@ zone. JSON Schemas and the AsyncAPI document in `docs/wire/` are written from th
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from typing import Annotated, Literal, get_args
-from zoneinfo import available_timezones
+from typing import Annotated, Generic, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from engine.money import CURRENCIES
+from consumers.fields import (
+    COMPENSATION_IS_WHOLE,
+    Amount,
+    Attributes,
+    Country,
+    CurrencyCode,
+    Day,
+    FurtherAmounts,
+    PeriodName,
+    Quantity,
+    QuantityAboveZero,
+    Rate,
+    RulebookText,
+    Text,
+    Time,
+    TimeZone,
+)
 from engine.period import Calendar
-
-TEXT_LENGTH_MAX = 256
-ATTRIBUTES_MAX = 32
-RULEBOOK_LENGTH_MAX = 262_144
-# Polars, which decides what day it is in a time zone, knows the changes of clocks up to the end of 2099.
-YEAR_MIN, YEAR_END = 1970, 2100
-
-# No control characters: they have no place in a name, PostgreSQL cannot keep NUL, and terminals obey some of them.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
-Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LENGTH_MAX, pattern=_PRINTABLE)]
-FieldName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
-
-# Named in the schema, so that a producer's own validation agrees with ours.
-_UNSIGNED = r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,6})?$"
-_SIGNED = r"^-?(0|[1-9][0-9]{0,11})(\.[0-9]{1,6})?$"
-INTEGER_MAX = 10**12 - 1
-Amount = (
-    Annotated[str, StringConstraints(pattern=_UNSIGNED, max_length=20)] | Annotated[int, Field(ge=0, le=INTEGER_MAX)]
-)
-Quantity = (
-    Annotated[str, StringConstraints(pattern=_SIGNED, max_length=20)]
-    | Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
-)
-
-
-_ZONES = available_timezones() - {"Factory", "localtime", "posixrules"}
-
-
-def _known_zone(name: str) -> str:
-    if name not in _ZONES:
-        raise ValueError(f"{name!r} is not a time zone of the IANA database, such as Asia/Shanghai")
-    return name
-
-
-Time = Annotated[AwareDatetime, Field(ge=datetime(YEAR_MIN, 1, 1, tzinfo=UTC), lt=datetime(YEAR_END, 1, 1, tzinfo=UTC))]
-Day = Annotated[date, Field(ge=date(YEAR_MIN, 1, 1), lt=date(YEAR_END, 1, 1))]
-CurrencyCode = Literal[CURRENCIES]  # type: ignore[valid-type] # made from ISO 4217
-Attributes = Annotated[dict[FieldName, Text], Field(max_length=ATTRIBUTES_MAX)]
-FurtherAmounts = Annotated[dict[FieldName, Amount], Field(max_length=ATTRIBUTES_MAX)]
-
-_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class _Data(BaseModel):
-    model_config = _STRICT
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class PartnerRegisteredData(_Data):
+class Told(_Data):
+    """What comes one by one: it has the same fields under the same names on the wire and in the log."""
+
+
+class PartnerRegisteredData(Told):
     """A partner of the given kind is known from now on."""
 
     partner: Text
     name: Text
     kind: Literal["content_provider", "service_provider", "agent", "group_customer", "supplier", "other"]
-    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    country: Country | None = None
     tax_id: Text | None = None
 
 
-class ContractSignedData(_Data):
+class ContractSignedData(Told):
     """A contract with a partner, in force from `valid_from` up to, and without, `valid_to`."""
 
     contract: Text
@@ -82,11 +59,11 @@ class ContractSignedData(_Data):
     valid_from: Day
     valid_to: Day | None = None
     calendar: Calendar = Calendar.monthly
-    time_zone: Annotated[Text, AfterValidator(_known_zone)] = "UTC"
+    time_zone: TimeZone = "UTC"
     products: Annotated[tuple[Text, ...], Field(min_length=1, max_length=10_000)] | None = None
 
 
-class ContractTerminatedData(_Data):
+class ContractTerminatedData(Told):
     """The contract ends: `valid_to` is the first day on which it is no longer in force."""
 
     contract: Text
@@ -94,12 +71,12 @@ class ContractTerminatedData(_Data):
     reason: Text | None = None
 
 
-class RulebookPublishedData(_Data):
+class RulebookPublishedData(Told):
     """A rulebook version, as written (YAML)."""
 
     rulebook: Text
     version: Annotated[int, Field(ge=1, le=1_000_000)]
-    text: Annotated[str, StringConstraints(min_length=1, max_length=RULEBOOK_LENGTH_MAX)]
+    text: RulebookText
 
 
 class UsageRecordedData(_Data):
@@ -112,14 +89,17 @@ class UsageRecordedData(_Data):
     attributes: Attributes | None = None
 
 
-class Billing(_Data):
+class Money(_Data):
     contract: Text
     amount: Amount
     currency: CurrencyCode
     product: Text | None = None
+    attributes: Attributes | None = None
+
+
+class Billing(Money):
     quantity: Amount | None = None
     amounts: FurtherAmounts | None = None
-    attributes: Attributes | None = None
 
 
 class BillingChargedData(Billing):
@@ -127,88 +107,231 @@ class BillingChargedData(Billing):
 
 
 class BillingRefundedData(Billing):
-    """A charge was given back, wholly or in part: `refunds` is the id of the charge."""
+    """A charge was given back, wholly or in part: `refunds` is the id of the charge, `charged_at` when it was made."""
 
     refunds: Text
+    charged_at: Time | None = None
 
 
 class BillingWrittenOffData(Billing):
-    """A charge was given up as a bad debt."""
+    """A charge was given up as a bad debt: `refunds` is the id of the charge, `charged_at` when it was made."""
+
+    refunds: Text | None = None
+    charged_at: Time | None = None
 
 
 class BillingCollectedData(Billing):
     """A charge was paid by the customer."""
 
 
-class _Envelope(BaseModel):
+class AdvancePaidData(Money):
+    """An advance was paid to the partner, to be recouped from its share."""
+
+
+class Case(Told):
+    """A consultation, a complaint, or a report of a business failure."""
+
+    case: Text
+    partner: Text
+    kind: Literal["consultation", "complaint", "failure"]
+    contract: Text | None = None
+    product: Text | None = None
+    service: Text | None = None
+    severity: Literal["low", "medium", "high", "critical"] | None = None
+
+
+class CaseOpenedData(Case):
+    """A partner, or a customer about a partner, has raised a case."""
+
+
+class CaseAcknowledgedData(Case):
+    """Somebody has taken the case up."""
+
+
+class CaseAnsweredData(Case):
+    """The case was answered, after so many minutes."""
+
+    on_time: bool | None = None
+    minutes: Amount | None = None
+
+
+class CaseEscalatedData(Case):
+    """The case was handed upwards."""
+
+
+class CaseClosedData(Case, json_schema_extra=COMPENSATION_IS_WHOLE):
+    """The case ended. Of a failure: how many minutes it lasted, how many uses it affected, whether it was reported late.
+
+    A compensation is in the currency of the contract, which must then be named.
+    """
+
+    upheld: bool | None = None
+    minutes: Amount | None = None
+    affected: Amount | None = None
+    compensation: Amount | None = None
+    currency: CurrencyCode | None = None
+    late: bool | None = None
+
+    @model_validator(mode="after")
+    def _compensation_is_whole(self) -> Self:
+        if (self.compensation is None) != (self.currency is None):
+            raise ValueError("compensation and currency go together; give both or neither")
+        if self.compensation is not None and self.contract is None:
+            raise ValueError("a compensation is settled under a contract; name it")
+        return self
+
+
+class CaseReopenedData(Case):
+    """A closed case goes on."""
+
+
+class Training(Told):
+    partner: Text
+    course: Text
+    participant: Text | None = None
+
+
+class TrainingEnrolledData(Training):
+    """A partner's people begin a course."""
+
+
+class TrainingCompletedData(Training):
+    """A course is done. `expires` is the first day on which the certificate is no longer valid."""
+
+    certificate: Text | None = None
+    expires: Day | None = None
+
+
+class Content(Told):
+    partner: Text
+    content: Text
+    contract: Text | None = None
+    product: Text | None = None
+
+
+class ContentSubmittedData(Content):
+    """A partner delivered a piece of content."""
+
+    on_time: bool | None = None
+
+
+class ContentReviewedData(Content):
+    """A piece of content was approved, or was not."""
+
+    approved: bool
+
+
+class ContentPublishedData(Content):
+    """A piece of content went live."""
+
+    on_time: bool | None = None
+
+
+class ContentWithdrawnData(Content):
+    """A piece of content was taken back."""
+
+
+class PointsAdjustedData(Told):
+    """Points were given by hand, or taken where negative. `program` is the rulebook that keeps the account."""
+
+    partner: Text
+    program: Text
+    points: Quantity
+    reason: Text
+    author: Text
+    approver: Text
+
+
+class PointsBurnedData(Told):
+    """Points were spent. `reference` names what for."""
+
+    partner: Text
+    program: Text
+    points: QuantityAboveZero
+    reason: Text
+    reference: Text | None = None
+
+
+class AssessmentOverriddenData(Told):
+    """A person gave a grade instead of the assessed one. `scorecard` is the rulebook that has it."""
+
+    partner: Text
+    scorecard: Text
+    period: PeriodName
+    grade: Text
+    score: Quantity | None = None
+    reason: Text
+    author: Text
+    approver: Text
+
+
+class AssessmentReassessedData(Told):
+    """A score that was issued is to be computed again."""
+
+    partner: Text
+    scorecard: Text
+    period: PeriodName
+    reason: Text
+    author: Text
+
+
+class FxRatePublishedData(Told):
+    """One unit of `base` is `rate` of `quote` on the day, as `publisher` says."""
+
+    publisher: Text
+    base: CurrencyCode
+    quote: CurrencyCode
+    day: Day
+    rate: Rate
+
+
+_Type = TypeVar("_Type", bound=str)
+_Told = TypeVar("_Told", bound=_Data)
+
+
+class Message(_Data, Generic[_Type, _Told]):
     """CloudEvents 1.0. `source` and `id` identify an event for ever; `time` is when it happened."""
 
-    model_config = _STRICT
     specversion: Literal["1.0"]
     id: Text
     source: Text
+    type: _Type
     time: Time
     datacontenttype: Literal["application/json"] | None = None
     dataschema: Text | None = None
     subject: Text | None = None
+    data: _Told
 
 
-class PartnerRegistered(_Envelope):
-    type: Literal["partner.registered"]
-    data: PartnerRegisteredData
-
-
-class ContractSigned(_Envelope):
-    type: Literal["contract.signed"]
-    data: ContractSignedData
-
-
-class ContractTerminated(_Envelope):
-    type: Literal["contract.terminated"]
-    data: ContractTerminatedData
-
-
-class RulebookPublished(_Envelope):
-    type: Literal["rulebook.published"]
-    data: RulebookPublishedData
-
-
-class UsageRecorded(_Envelope):
-    type: Literal["usage.recorded"]
-    data: UsageRecordedData
-
-
-class BillingCharged(_Envelope):
-    type: Literal["billing.charged"]
-    data: BillingChargedData
-
-
-class BillingRefunded(_Envelope):
-    type: Literal["billing.refunded"]
-    data: BillingRefundedData
-
-
-class BillingWrittenOff(_Envelope):
-    type: Literal["billing.written_off"]
-    data: BillingWrittenOffData
-
-
-class BillingCollected(_Envelope):
-    type: Literal["billing.collected"]
-    data: BillingCollectedData
-
-
-# The discriminator makes an unknown type one sentence, not nine.
+# The discriminator makes an unknown type one sentence, not one for each.
 AnyMessage = (
-    BillingCharged
-    | UsageRecorded
-    | BillingRefunded
-    | BillingCollected
-    | BillingWrittenOff
-    | PartnerRegistered
-    | ContractSigned
-    | ContractTerminated
-    | RulebookPublished
+    Message[Literal["billing.charged"], BillingChargedData]
+    | Message[Literal["usage.recorded"], UsageRecordedData]
+    | Message[Literal["billing.refunded"], BillingRefundedData]
+    | Message[Literal["billing.collected"], BillingCollectedData]
+    | Message[Literal["billing.written_off"], BillingWrittenOffData]
+    | Message[Literal["advance.paid"], AdvancePaidData]
+    | Message[Literal["partner.registered"], PartnerRegisteredData]
+    | Message[Literal["contract.signed"], ContractSignedData]
+    | Message[Literal["contract.terminated"], ContractTerminatedData]
+    | Message[Literal["rulebook.published"], RulebookPublishedData]
+    | Message[Literal["case.opened"], CaseOpenedData]
+    | Message[Literal["case.acknowledged"], CaseAcknowledgedData]
+    | Message[Literal["case.answered"], CaseAnsweredData]
+    | Message[Literal["case.escalated"], CaseEscalatedData]
+    | Message[Literal["case.closed"], CaseClosedData]
+    | Message[Literal["case.reopened"], CaseReopenedData]
+    | Message[Literal["training.enrolled"], TrainingEnrolledData]
+    | Message[Literal["training.completed"], TrainingCompletedData]
+    | Message[Literal["content.submitted"], ContentSubmittedData]
+    | Message[Literal["content.reviewed"], ContentReviewedData]
+    | Message[Literal["content.published"], ContentPublishedData]
+    | Message[Literal["content.withdrawn"], ContentWithdrawnData]
+    | Message[Literal["points.adjusted"], PointsAdjustedData]
+    | Message[Literal["points.burned"], PointsBurnedData]
+    | Message[Literal["assessment.overridden"], AssessmentOverriddenData]
+    | Message[Literal["assessment.reassessed"], AssessmentReassessedData]
+    | Message[Literal["fx.rate_published"], FxRatePublishedData]
 )
-MESSAGES: tuple[type[_Envelope], ...] = get_args(AnyMessage)
+MESSAGES = get_args(AnyMessage)
 READER: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 from consumers import wire
 
 FOLDER = Path(__file__).parent / "wire"
-_CONTROL = {"partner.registered", "rulebook.published"}
 
 
 def documents() -> dict[str, str]:
@@ -57,8 +56,8 @@ def _asyncapi(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "channels": {
             "events": {
                 "address": "settle.events",
-                "description": "Keyed by the contract's id (the partner's, the rulebook's), so that the events of one "
-                "contract stay in their order.",
+                "description": "Keyed by the contract's id (else the partner's, the rulebook's), so that the events of "
+                "one contract stay in their order.",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in schemas},
                 "bindings": {"kafka": {"topic": "settle.events"}},
             }
@@ -100,10 +99,11 @@ def main() -> int:
         for name in old:
             print(f"docs/wire/{name} is not what the wire's models say; run make docs")
         return 1 if old else 0
+    texts = documents()
     FOLDER.mkdir(exist_ok=True)
     for path in FOLDER.glob("*.json"):
         path.unlink()
-    for name, text in documents().items():
+    for name, text in texts.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
     return 0
 

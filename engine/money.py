@@ -111,6 +111,19 @@ def quotient(left: Decimal, right: Decimal) -> Decimal:
     return working(Decimal(round(exact * 10**WORKING_DIGITS)).scaleb(-WORKING_DIGITS, _WIDE))
 
 
+def in_units(value: Decimal, digits: int) -> int:
+    """How many units of the digit `digits` behind the point an amount has; it must have no finer digits."""
+    units: Fraction = Fraction(value) * 10**digits
+    assert units.denominator == 1, (value, digits)
+    return units.numerator
+
+
+def of_units(units: int, digits: int) -> Decimal:
+    """The amount of so many units; it has `digits` as its exponent."""
+    # From text, because arithmetic would round to the precision of whatever context the thread has.
+    return Decimal(f"{units}E-{digits}")
+
+
 def round_to(value: Decimal, digits: int, rounding: Rounding) -> Decimal:
     """The one place where money is rounded: `value` at `digits` digits after the point."""
     return value.quantize(Decimal(1).scaleb(-digits), rounding=_DECIMAL_ROUNDING[rounding], context=_WIDE)

@@ -69,6 +69,9 @@ class Period(NamedTuple):
     def next(self) -> Period:
         return Period.containing(self.end, self.calendar)
 
+    def previous(self) -> Period:
+        return Period.containing(self.first - timedelta(days=1), self.calendar)
+
     def __contains__(self, day: object) -> bool:
         return isinstance(day, date) and self.first <= day < self.end
 

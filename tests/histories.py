@@ -14,6 +14,14 @@ from engine.settlement.recording import Message, Readable
 
 CONTRACTS = ("C-1", "C-2", "C-3")
 SOURCE = "test/eu"
+KINDS = (
+    "usage.recorded",
+    "billing.charged",
+    "billing.refunded",
+    "billing.written_off",
+    "billing.collected",
+    "advance.paid",
+)
 
 
 def message(kind: str, id: str, data: dict[str, Any], time: str = "2026-10-03T08:15:00Z") -> bytes:
@@ -72,17 +80,19 @@ def volume(draw: st.DrawFn, contracts: Sequence[str] = CONTRACTS, size_max: int 
         common: dict[str, Any] = {"contract": contract, "attributes": draw(attributes)}
         if draw(st.booleans()):
             common["product"] = draw(st.sampled_from(["ringtone", "game"]))
-        kind = draw(st.sampled_from(["usage.recorded", "billing.charged", "billing.refunded", "billing.collected"]))
+        kind = draw(st.sampled_from(KINDS))
         if kind == "usage.recorded":
             quantity = draw(st.integers(-(10**6), 10**6))
             data = common | {"meter": draw(st.sampled_from(["sms-mt", "sms-mo"])), "quantity": quantity}
         else:
             data = common | {"amount": draw(amounts), "currency": "CNY"}
-            if draw(st.booleans()):
+            if kind != "advance.paid" and draw(st.booleans()):
                 data["quantity"] = draw(st.integers(0, 9))
-            if draw(st.booleans()):
+            if kind != "advance.paid" and draw(st.booleans()):
                 data["amounts"] = {"discount": draw(amounts)}
             if kind == "billing.refunded":
                 data["refunds"] = f"e{draw(st.integers(0, 9))}"
+            if kind in {"billing.refunded", "billing.written_off"} and draw(st.booleans()):
+                data["charged_at"] = draw(times)
         made.append(message(kind, f"e{number}", data, draw(times)))
     return made

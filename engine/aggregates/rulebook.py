@@ -7,6 +7,7 @@ from typing import NamedTuple, assert_never
 
 from engine.aggregates.refusal import Refused
 from engine.events import RulebookEvent, RulebookPublished
+from engine.facts import Grain
 
 
 class Version(NamedTuple):
@@ -16,7 +17,7 @@ class Version(NamedTuple):
     valid_from: date
     currency: str
     digest: str
-    grain: tuple[str, ...]
+    grain: Grain
 
 
 class Rulebook(NamedTuple):
@@ -26,9 +27,9 @@ class Rulebook(NamedTuple):
     versions: tuple[Version, ...]
 
     @property
-    def grain(self) -> tuple[str, ...]:
-        """Every dimension that any version needs; facts of its contracts are kept at it."""
-        return tuple(sorted({dimension for version in self.versions for dimension in version.grain}))
+    def grain(self) -> Grain:
+        """All that any version needs; facts of its contracts are kept at it."""
+        return Grain.union(version.grain for version in self.versions)
 
 
 class VersionNotNext(Refused):
@@ -53,6 +54,12 @@ class InvalidRulebook(Refused):
 
 class PeriodClosed(Refused):
     code = "rulebook-reaches-closed-period"
+
+
+class MeasureFails(Refused):
+    """A measure of the version yields nothing for an event that is recorded under it."""
+
+    code = "measure-fails"
 
 
 def decide(

@@ -21,11 +21,15 @@ SENTENCES = {
     ),
     "currency-mismatch": (
         "contract {contract} settles in {contract_currency}, and this amount is in {currency}; send it in that "
-        "currency under a new id and write this one off"
+        "currency under a new id and write this one off, or name the currency in the rulebook and recycle it"
     ),
     "product-not-covered": (
         "contract {contract} does not cover product {product}; send it under the contract that does, under a new id, "
         "and write this one off"
+    ),
+    "measure-fails": (
+        "the rulebook of contract {contract} measures {field} of such events, and for this one there is no such number: "
+        "{why}; send it right under a new id and write this one off"
     ),
 }
 
@@ -34,7 +38,8 @@ def screened(events: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """The events with their contract's terms, the local `day`, the `period`'s first day, and a `refusal` code or null.
 
     `events`: seq, contract, time (UTC), product, currency, and whatever else. `terms`: contract, since (the seq from
-    which they hold), contract_currency, valid_from, valid_to, calendar, time_zone, products. Both sorted by seq / since.
+    which they hold), contract_currency, valid_from, valid_to, calendar, time_zone, products, currencies (accepted beside
+    the contract's). Both sorted by seq / since. Whether a measure fails is found by the fold, of what is accepted here.
     """
     joined = events.join_asof(
         terms, left_on="seq", right_on="since", by="contract", strategy="backward", check_sortedness=False
@@ -44,7 +49,11 @@ def screened(events: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("unknown-contract"))
         .when((pl.col("day") < pl.col("valid_from")) | (pl.col("day") >= pl.col("valid_to")).fill_null(value=False))
         .then(pl.lit("not-in-force"))
-        .when(pl.col("currency").is_not_null() & (pl.col("currency") != pl.col("contract_currency")))
+        .when(
+            pl.col("currency").is_not_null()
+            & (pl.col("currency") != pl.col("contract_currency"))
+            & ~pl.col("currencies").list.contains(pl.col("currency")).fill_null(value=False)
+        )
         .then(pl.lit("currency-mismatch"))
         .when(
             pl.col("products").is_not_null()

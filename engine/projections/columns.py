@@ -14,7 +14,7 @@ from engine.projections.facts import EVENTS, FURTHER, attribute
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _micros_since_1970(time: datetime) -> int:
+def micros_since_1970(time: datetime) -> int:
     # Exact, and several times faster than handing datetime objects to Polars.
     since = time - _1970
     return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
@@ -37,12 +37,13 @@ def columns(
             "seq": numbers,
             "event": [e.NAME for e in events],
             "contract": [e.contract for e in events],
-            "time": [_micros_since_1970(e.time) for e in events],
+            "time": [micros_since_1970(e.time) for e in events],
             "product": [e.product for e in events],
             "meter": [e.meter for e in events],
             "currency": [e.currency for e in events],
             "quantity": [e.quantity for e in events],
             "amount": [e.amount for e in events],
+            "charged_at": [None if e.charged_at is None else micros_since_1970(e.charged_at) for e in events],
             **{attribute(name): [said.get(name) for said in attributes] for name in names},
         },
         schema={**EVENTS, **{attribute(name): pl.String() for name in names}},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from engine.facts import OWN_DIMENSIONS
+from engine.facts import OWN_DIMENSIONS, Grain
+from engine.period import located
+from engine.projections import derived
+from engine.projections.derived import MeasureFails
 
-# One row a fact. `value` is in micros; `dimensions` is the JSON object of the grain's dimensions in alphabetical order.
+# One row a fact. `value` is in micros; `dimensions` is the JSON object of the grain's dimensions in alphabetical order;
+# `at` is in microseconds since 1970 for a `last` value, else 0.
 FACTS = pl.Schema(
     [
         ("contract", pl.String),
@@ -18,9 +22,11 @@ FACTS = pl.Schema(
         ("dimensions", pl.String),
         ("events", pl.Int64),
         ("value", pl.Int128),
+        ("at", pl.Int64),
     ]
 )
 KEY = ["contract", "period", "event", "field", "dimensions"]
+_KEY_OF_EVENT = ["contract", "period", "event", "dimensions"]
 
 # What the fold needs of events: an attribute that is a dimension has a column of its own.
 EVENTS = pl.Schema(
@@ -34,6 +40,7 @@ EVENTS = pl.Schema(
         ("currency", pl.String),
         ("quantity", pl.Int64),
         ("amount", pl.Int64),
+        ("charged_at", pl.Datetime("us", "UTC")),
     ]
 )
 # Further amounts of those events, one a row, joined by `seq`.
@@ -45,54 +52,117 @@ def attribute(name: str) -> str:
     return f"attribute:{name}"
 
 
-def fold(events: pl.DataFrame, further: pl.DataFrame) -> pl.DataFrame:
-    """Facts of the events: columns FACTS, one row a key, in no order.
+def dimensions(grains: Iterable[str | None]) -> set[str]:
+    """Every dimension that any of the grains, given as their texts, needs."""
+    return {name for text in grains if text is not None for name in Grain.of(text).dimensions}
 
-    `events` has the columns of EVENTS, those of the grain's attributes, and `period` (its first day) and
-    `grain` (a list of dimensions) beside them.
-    A single number is below 10^18 micros and sums are of 128 bits, so no log that fits a disk can overflow them.
+
+def fold(events: pl.DataFrame, further: pl.DataFrame) -> pl.DataFrame:
+    """Facts of the events: columns FACTS, one row a key, in no order. Raises MeasureFails.
+
+    `events` has the columns of EVENTS, those of the grain's attributes, and `period` (its first day), `calendar`,
+    `time_zone` and `grain` (its text) beside them.
+    A single number is below 10^24 micros and sums are of 128 bits, so no log that fits a disk can overflow them.
     """
-    folded = [
-        _folded(part, further.join(part.select("seq"), on="seq", how="semi"), grain or ())
-        for (grain,), part in _by_grain(events)
-    ]
+    folded: list[pl.DataFrame] = []
+    failures: dict[int, tuple[str, str]] = {}
+    for grain, part in _by_grain(events):
+        own = further.join(part.select("seq"), on="seq", how="semi")
+        keyed = at_grain(part, grain.dimensions)
+        numbers = _numbers(keyed, own)
+        folded.append(_sums(numbers))
+        if grain.derived:
+            folded.append(merged(_derived(keyed, own, numbers, grain.derived, failures)))
+    if failures:
+        raise MeasureFails(failures)
     return pl.concat(folded) if folded else FACTS.to_frame()
 
 
 def merged(facts: pl.DataFrame) -> pl.DataFrame:
-    """Facts of the same key added up."""
-    return facts.group_by(KEY).agg(pl.col("events").sum(), pl.col("value").sum()).select(FACTS.names())
+    """Facts of the same key made one, each as its field says (engine.facts.merging)."""
+    how = pl.col("field").str.extract("^(max|min|last) ").fill_null("sum")
+    parts = [
+        part.group_by(KEY).agg(pl.col("events").sum(), _MERGED[str(kind)], pl.col("at").max())
+        for (kind,), part in facts.group_by(how.alias("how"))
+    ]
+    return pl.concat(parts).select(FACTS.names()) if parts else FACTS.to_frame()
 
 
-def _by_grain(events: pl.DataFrame) -> list[tuple[tuple[tuple[str, ...]], pl.DataFrame]]:
-    grains = events["grain"].unique().to_list()
-    if len(grains) == 1:
-        return [((tuple(grains[0] or ()),), events)]
-    return [((tuple(grain or ()),), events.filter(pl.col("grain") == pl.lit(grain))) for grain in grains]
+_MERGED = {
+    "sum": pl.col("value").sum(),
+    "max": pl.col("value").max(),
+    "min": pl.col("value").min(),
+    "last": pl.col("value").filter(pl.col("at") == pl.col("at").max()).max(),
+}
 
 
-def at_grain(events: pl.DataFrame, grain: Sequence[str]) -> pl.DataFrame:
+def _by_grain(events: pl.DataFrame) -> list[tuple[Grain, pl.DataFrame]]:
+    texts = events["grain"].unique().to_list()
+    if len(texts) == 1:
+        return [(Grain.of(texts[0]), events)]
+    return [(Grain.of(text), events.filter(pl.col("grain") == text)) for text in texts]
+
+
+def at_grain(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Adds `dimensions`: the JSON object of the event's values of the grain, null where it has none."""
-    values = [pl.col(name if name in OWN_DIMENSIONS else attribute(name)).alias(name) for name in sorted(grain)]
+    if "charged_in" in names:
+        charged = located(events.select(pl.col("charged_at").alias("time"), "time_zone", "calendar"))
+        events = events.with_columns(charged["period"].cast(pl.String).alias("charged_in"))
+    values = [pl.col(name if name in OWN_DIMENSIONS else attribute(name)).alias(name) for name in sorted(names)]
     text = pl.struct(values).struct.json_encode() if values else pl.lit("{}")
     return events.with_columns(text.alias("dimensions"))
 
 
-def _folded(events: pl.DataFrame, further: pl.DataFrame, grain: Sequence[str]) -> pl.DataFrame:
-    keys = ["contract", "period", "event", "dimensions"]
-    keyed = at_grain(events, grain).lazy()
+def _numbers(keyed: pl.DataFrame, further: pl.DataFrame) -> pl.LazyFrame:
+    """Every number of the events, one a row: seq, the event's key, field, value."""
+    events = keyed.lazy()
     numbers = [
-        keyed.filter(pl.col(field).is_not_null()).select(
-            *keys, pl.lit(field).alias("field"), pl.col(field).alias("value")
+        events.filter(pl.col(field).is_not_null()).select(
+            "seq", *_KEY_OF_EVENT, pl.lit(field).alias("field"), pl.col(field).alias("value")
         )
         for field in ("amount", "quantity")
     ]
     if further.height:
-        numbers.append(further.lazy().join(keyed.select("seq", *keys), on="seq").select(*keys, "field", "value"))
+        keys = events.select("seq", *_KEY_OF_EVENT)
+        numbers.append(further.lazy().join(keys, on="seq").select("seq", *_KEY_OF_EVENT, "field", "value"))
+    return pl.concat(numbers)
+
+
+def _sums(numbers: pl.LazyFrame) -> pl.DataFrame:
     return (
-        pl.concat(numbers)
-        .group_by(KEY)
-        .agg(pl.len().cast(pl.Int64).alias("events"), pl.col("value").cast(pl.Int128).sum())
+        numbers.group_by(KEY)
+        .agg(
+            pl.len().cast(pl.Int64).alias("events"),
+            pl.col("value").cast(pl.Int128).sum(),
+            pl.lit(0, dtype=pl.Int64).alias("at"),
+        )
         .select(FACTS.names())
         .collect()
+    )
+
+
+def _derived(
+    keyed: pl.DataFrame,
+    further: pl.DataFrame,
+    numbers: pl.LazyFrame,
+    asked: Sequence[tuple[str, str]],
+    failures: dict[int, tuple[str, str]],
+) -> pl.DataFrame:
+    """Derived facts of single events, columns FACTS; events for which a measure fails are told in `failures`."""
+    parts = [rows.collect().with_columns(pl.col("value").cast(pl.Int128)) for rows in derived.extremes(numbers, asked)]
+    for event, field in asked:
+        how, _, text = field.partition(" ")
+        if how == "each":
+            of_type = keyed.filter(pl.col("event") == event)
+            found = derived.each(of_type, further, text)
+            failures |= {seq: (field, why) for seq, why in found.failures.items()}
+            rows = of_type.select("seq", *_KEY_OF_EVENT, pl.lit(field).alias("field"))
+            parts.append(rows.join(found.values, on="seq"))
+    times = keyed.select("seq", pl.col("time").dt.timestamp("us").alias("at"))
+    is_last = pl.col("field").str.starts_with("last ")
+    return (
+        pl.concat(parts)
+        .join(times, on="seq")
+        .with_columns(pl.lit(1, dtype=pl.Int64).alias("events"), pl.when(is_last).then("at").otherwise(0).alias("at"))
+        .select(FACTS.names())
     )

@@ -1,171 +1,245 @@
-"""The reference evaluator: from facts to an outcome in which every amount carries the tree of reasons that yields it.
+"""The reference evaluator: from what is given to outcomes in which every amount carries the tree of reasons for it.
 
-It is written to be read beside the rulebook: one function a construct, exact decimals, no shortcuts.
+The steps are taken one by one, each for all contracts, because some look across them: a pool is divided over all, advances
+may be recouped over all contracts of a partner, and a grade can depend on the whole cohort.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
-from typing import assert_never
+from typing import NamedTuple
 
-from engine.facts import Dimensions, Fact, label
-from engine.money import AmountTooLarge, difference, plain, product, round_to, total, working
-from engine.outcomes import How, Line, Outcome, Reason
-from engine.rules.expression import Binary, Constant, Expression, Extreme, Name, Negation, Operator, calculate
-from engine.rules.model import BandTiers, Cap, Deduct, Floor, Measure, PackageTiers, Rule, Rulebook, Step
+from engine.facts import PARTNER_FIELDS
+from engine.money import AmountTooLarge, total
+from engine.outcomes import Balance, How, Outcome, Reason, Score
+from engine.rules import carrying, clawback, pools
+from engine.rules.accounts import earned_points, earned_units
+from engine.rules.assess import Standing, assess
+from engine.rules.dependencies import ASSESSED
+from engine.rules.draft import POINTS_EARNED
+from engine.rules.formulas import RateMissing, Unsettleable
+from engine.rules.given import Cohort, Given, PartnerGiven
+from engine.rules.measuring import ByField, by_field, measured
+from engine.rules.model import Contents, Rulebook
+from engine.rules.programs import Earn
 from engine.rules.shares import shares
-from engine.rules.tiers import rate
+from engine.rules.steps import Advance, Clawback, Pool, Step
+from engine.rules.waterfall import Waterfall
 
 _ZERO = Decimal(0)
-_HOW = {
-    Operator.plus: How.total,
-    Operator.minus: How.difference,
-    Operator.times: How.product,
-    Operator.by: How.quotient,
-}
-
-_Known = dict[str, Reason]
-_FactsByField = dict[tuple[str, str], dict[Dimensions, tuple[int, Decimal]]]
 
 
-class Unsettleable(ArithmeticError):
-    """A step of a rulebook has no amount for these facts."""
+class Conclusions(NamedTuple):
+    """All that a rulebook concludes of a period: by contract; by partner its score, what rules earn it in points, and for how many units.
+
+    Scores are empty where the rulebook has no assessment, points where it has none.
+    """
+
+    contracts: dict[str, Outcome]
+    scores: dict[str, Score]
+    points: dict[str, list[tuple[Earn, Reason]]]
+    units: dict[str, list[tuple[Earn, Reason]]]
 
 
-def settle(rulebook: Rulebook, facts: Iterable[Fact]) -> Outcome:
-    """What the rulebook concludes from the facts of one contract and period.
+def settle(rulebook: Rulebook, given: Given) -> Outcome:
+    """What the rulebook concludes of one contract by itself; `settle_cohort` where it looks across contracts.
 
     Neither the order of the facts nor whether they were merged before changes the outcome. An unrounded amount has 12
-    digits after the point, a rounded one those of the currency's minor unit. Raises Unsettleable where a step divides
-    by zero, and AmountTooLarge where an amount has more than 26 digits before the point; both name the step.
+    digits after the point, a rounded one those of its currency's minor unit. Raises Unsettleable where a step divides
+    by zero or lacks what it needs, and AmountTooLarge where an amount has more than 26 digits before the point; both
+    name the step.
     """
-    where = "the facts"
-    try:
-        by_field = _by_field(facts)
-        known: _Known = {}
-        for name, measure in rulebook.measures.items():
-            where = f"measure {name!r}"
-            known[name] = _measured(name, measure, by_field)
-        lines: list[Line] = []
-        for step in rulebook.waterfall:
-            where = f"step {step.name!r}"
-            line = _line(step, known, rulebook.minor_digits)
-            lines.append(line)
-            known[step.name] = Reason(step.name, How.step, line.amount, "line above", step.clause)
-    except ZeroDivisionError:
-        raise Unsettleable(f"{_named(rulebook)}, {where}: it divides by zero for these facts") from None
-    except AmountTooLarge as error:
-        raise AmountTooLarge(f"{_named(rulebook)}, {where}: {error}") from None
-    payable = known[rulebook.payable_step].value
-    return Outcome(tuple(lines), payable, shares(rulebook, payable))
+    return settle_cohort(rulebook, Cohort({"": given}))[""]
 
 
-def _named(rulebook: Rulebook) -> str:
-    return f"rulebook {rulebook.rulebook} version {rulebook.version}"
+def settle_cohort(rulebook: Rulebook, cohort: Cohort) -> dict[str, Outcome]:
+    """What the rulebook concludes of each contract. Raises as `settle` does; the contract is named too."""
+    return conclude(rulebook, cohort).contracts
 
 
-def _by_field(facts: Iterable[Fact]) -> _FactsByField:
-    grouped: _FactsByField = {}
-    for event, field, dimensions, events, value in facts:
-        group = grouped.setdefault((event, field), {})
-        events_before, value_before = group.get(dimensions, (0, _ZERO))
-        group[dimensions] = (events_before + events, total(value_before, value))
-    return grouped
+def conclude(rulebook: Rulebook, cohort: Cohort) -> Conclusions:
+    """What the rulebook concludes of all contracts of a period and their partners. Raises as `settle` does."""
+    return _Settlement(rulebook, cohort).concluded()
 
 
-def _measured(name: str, measure: Measure, by_field: _FactsByField) -> Reason:
-    facts = by_field.get((measure.event, measure.field), {})
-    value = working(_ZERO)
-    parts = []
-    for dimensions in sorted(facts, key=_order):
-        if not _matches(measure, dimensions):
-            continue
-        events, amount = facts[dimensions]
-        value = total(value, Decimal(events) if measure.sum is None else amount)
-        note = "1 event" if events == 1 else f"{events} events"
-        parts.append(Reason(label(measure.event, measure.field, dimensions), How.fact, amount, note))
-    return Reason(name, How.measure, _unsigned_zero(value), measure.described, parts=tuple(parts))
+class _Settlement:
+    """All contracts of a rulebook on their way through its steps, in the order of their ids."""
+
+    def __init__(self, rulebook: Rulebook, cohort: Cohort) -> None:
+        self._rulebook = rulebook
+        self._cohort = cohort
+        self._scores: dict[str, Score] = {}
+        self._flows = {
+            contract: Waterfall(rulebook.on(given.period.first), given, grade=given.grade)
+            for contract, given in sorted(cohort.contracts.items())
+        }
+        self._of_partner: dict[str, dict[str, Waterfall]] = {}
+        for contract, flow in self._flows.items():
+            self._of_partner.setdefault(flow.given.partner, {})[contract] = flow
+
+    def concluded(self) -> Conclusions:
+        if not self._flows:
+            return Conclusions({}, {}, {}, {})
+        contents = next(iter(self._flows.values())).contents
+        for contract, flow in self._flows.items():
+            with self._naming(contract, "the measures"):
+                flow.measure()
+        for name in contents.order:
+            if name == ASSESSED:
+                self._assess(contents)
+            else:
+                self._step(contents.steps[name])
+        points, units = {}, {}
+        if contents.points is not None:
+            for partner in self._of_partner:
+                known = self._known(contents, partner)
+                points[partner] = earned_points(contents.points, known)
+                units[partner] = earned_units(contents.points, known)
+        outcomes = {contract: self._outcome(contract, flow) for contract, flow in self._flows.items()}
+        return Conclusions(outcomes, self._scores, points, units)
+
+    def _step(self, step: Step) -> None:
+        match step.rule:
+            case Pool():
+                self._pool(step, step.rule)
+            case Advance():
+                self._advance(step, step.rule)
+            case Clawback():
+                for contract, flow in self._flows.items():
+                    with self._naming(contract, f"step {step.name!r}"):
+                        flow.settle(step, *clawback.returned(step, step.rule, self._rulebook, flow))
+            case _:
+                for contract, flow in self._flows.items():
+                    with self._naming(contract, f"step {step.name!r}"):
+                        flow.apply(step)
+
+    def _advance(self, step: Step, rule: Advance) -> None:
+        groups: dict[str, list[str]] = {}
+        for contract, flow in self._flows.items():
+            groups.setdefault(flow.given.partner if rule.across == "partner" else contract, []).append(contract)
+        for contracts in groups.values():
+            with self._naming(contracts[0], f"step {step.name!r}"):
+                flows = [self._flows[contract] for contract in contracts]
+                paid = [flow.known[rule.paid] for flow in flows]
+                owed = [
+                    carrying.unrecouped(step.name, p, flow.given.carried) for flow, p in zip(flows, paid, strict=True)
+                ]
+                found = carrying.advances(step.name, [flow.known[rule.of] for flow in flows], paid, owed)
+                for flow, left in zip(flows, found, strict=True):
+                    flow.settle(step, *left)
+
+    def _pool(self, step: Step, rule: Pool) -> None:
+        reasons = self._member_pools(rule) if rule.per else self._whole_pool(step, rule)
+        for contract, flow in self._flows.items():
+            with self._naming(contract, f"step {step.name!r}"):
+                flow.settle(step, reasons[contract])
+
+    def _whole_pool(self, step: Step, rule: Pool) -> dict[str, Reason]:
+        with self._naming(next(iter(self._flows)), f"step {step.name!r}"):
+            pool = _summed(flow.known[rule.of].value for flow in self._flows.values())
+            units = {contract: flow.known[rule.by].value for contract, flow in self._flows.items()}
+            together = _summed(max(_ZERO, number) for number in units.values())
+            parts = pools.divided(pool, units)
+        return {
+            contract: pools.share(pool, units[contract], together, got, rule.of, rule.by)._replace(
+                parts=(Reason(rule.of, How.total, pool, "the pool"), flow.known[rule.by])
+            )
+            for (contract, got), flow in zip(parts.items(), self._flows.values(), strict=True)
+        }
+
+    def _member_pools(self, rule: Pool) -> dict[str, Reason]:
+        assert rule.per is not None, rule
+        fees: dict[str | None, Decimal] = {}
+        units: dict[str, dict[str | None, Decimal]] = {}
+        for contract, flow in self._flows.items():
+            for member, amount in clawback.by_dimension(flow, rule.of, rule.per).items():
+                fees[member] = total(fees.get(member, _ZERO), amount)
+            units[contract] = clawback.by_dimension(flow, rule.by, rule.per)
+        reasons = {}
+        for contract, members in pools.user_centric(fees, units).items():
+            parts = tuple(
+                pools.share(fee, used, together, got, f"{rule.of} of {rule.per} {member}", rule.by)
+                for member, (got, fee, used, together) in members.items()
+            )
+            value = _summed(part.value for part in parts)
+            reasons[contract] = Reason(f"shares of {rule.of} by {rule.per}", How.pool, value, parts=parts)
+        return reasons
+
+    def _assess(self, contents: Contents) -> None:
+        assert contents.assessment is not None, self._rulebook
+        standings = {}
+        for partner in self._of_partner:
+            known = self._known(contents, partner)
+            if contents.points is not None:
+                earned = earned_points(contents.points, known)
+                value = _summed(reason.value for _, reason in earned)
+                parts = tuple(reason for _, reason in earned)
+                known[POINTS_EARNED] = Reason(POINTS_EARNED, How.total, value, parts=parts)
+            given = self._cohort.partners.get(partner, PartnerGiven())
+            standings[partner] = Standing(known, given.override)
+        with self._naming("", "the assessment"):
+            self._scores = assess(contents.assessment, standings)
+        for flow in self._flows.values():
+            flow.grade = self._scores[flow.given.partner].grade
+
+    def _known(self, contents: Contents, partner: str) -> dict[str, Reason]:
+        """What is known of a partner: values, measures over all its facts, and steps so far, over its contracts."""
+        flows = self._of_partner[partner]
+        facts = self._facts(partner, flows)
+        known = {name: Reason(name, How.value, value) for name, value in contents.values.items()}
+        with self._naming("", f"the measures of partner {partner}"):
+            for name, measure in contents.measures.items():
+                known[name] = measured(name, measure, contents, facts)
+            for name in next(iter(flows.values())).lines:
+                parts = tuple(
+                    Reason(f"{name} of {contract}" if contract else name, How.step, flow.lines[name].amount, "its line")
+                    for contract, flow in flows.items()
+                )
+                known[name] = Reason(name, How.total, _summed(part.value for part in parts), parts=parts)
+        return known
+
+    def _facts(self, partner: str, flows: Mapping[str, Waterfall]) -> ByField:
+        """The facts of the partner's contracts, and those of its own events, each once."""
+        own = self._cohort.partners.get(partner, PartnerGiven()).facts
+        return by_field(
+            [*own, *(fact for flow in flows.values() for fact in flow.given.facts if fact.event not in PARTNER_FIELDS)]
+        )
+
+    def _outcome(self, contract: str, flow: Waterfall) -> Outcome:
+        contents = flow.contents
+        lines = tuple(flow.lines[name] for step in contents.waterfall for name in step.lines)
+        payable = flow.lines[contents.payable_step].amount
+        currency = contents.payable_currency
+        with self._naming(contract, "the split"):
+            shared = shares(contents, payable, currency)
+        return Outcome(lines, payable, shared, currency, tuple(sorted(flow.carried, key=_order)))
+
+    @contextmanager
+    def _naming(self, contract: str, where: str) -> Iterator[None]:
+        """What is raised within names the rulebook, the contract and the place."""
+        named = f"rulebook {self._rulebook.rulebook} version {self._rulebook.version}"
+        named = f"{named}, contract {contract}, {where}" if contract else f"{named}, {where}"
+        try:
+            yield
+        except ZeroDivisionError:
+            raise Unsettleable(f"{named}: it divides by zero for these facts") from None
+        except AmountTooLarge as error:
+            raise AmountTooLarge(f"{named}: {error}") from None
+        except RateMissing as error:
+            raise RateMissing(f"{named}: {error}") from None
+        except Unsettleable as error:
+            raise Unsettleable(f"{named}: {error}") from None
 
 
-def _order(dimensions: Dimensions) -> list[tuple[str, bool, str]]:
-    return [(name, text is not None, text or "") for name, text in dimensions]
+def _summed(values: Iterator[Decimal] | list[Decimal]) -> Decimal:
+    together = _ZERO
+    for value in values:
+        together = total(together, value)
+    return together
 
 
-def _matches(measure: Measure, dimensions: Dimensions) -> bool:
-    if not measure.where:
-        return True
-    texts = dict(dimensions)
-    return all(texts.get(name) in wanted for name, wanted in measure.where.items())
-
-
-def _line(step: Step, known: _Known, digits: int) -> Line:
-    reason = _applied(step.rule, known)
-    amount = _unsigned_zero(working(reason.value))
-    if step.round is not None:
-        rounded = _unsigned_zero(round_to(amount, digits, step.round))
-        working(rounded)
-        note = f"{step.round} to {digits} digits after the point"
-        reason = Reason("rounding", How.rounding, rounded, note, parts=(reason,))
-        amount = rounded
-    return Line(step.name, amount, step.clause, Reason(step.name, How.step, amount, "", step.clause, (reason,)))
-
-
-def _unsigned_zero(value: Decimal) -> Decimal:
-    return value or value.copy_abs()
-
-
-def _applied(rule: Rule, known: _Known) -> Reason:
-    match rule:
-        case Constant() | Name() | Negation() | Binary() | Extreme():
-            return _evaluated(rule, known)
-        case BandTiers() | PackageTiers():
-            return rate(rule, known[rule.of])
-        case Deduct():
-            return _deducted(rule, known)
-        case Floor(of=of, at=at):
-            return _extreme("max", f"{of}, at least {at.text}", (known[of], _evaluated(at, known)))
-        case Cap(of=of, at=at):
-            return _extreme("min", f"{of}, at most {at.text}", (known[of], _evaluated(at, known)))
-        case _:
-            assert_never(rule)
-
-
-def _deducted(rule: Deduct, known: _Known) -> Reason:
-    whole = known[rule.from_]
-    if rule.amount is not None:
-        deduction = _evaluated(rule.amount, known)
-    else:
-        assert rule.rate is not None, rule
-        base = known[rule.of or rule.from_]
-        rate_reason = Reason(plain(rule.rate), How.constant, rule.rate)
-        name = f"{rate_reason.name} * {base.name}"
-        deduction = Reason(name, How.product, product(rule.rate, base.value), parts=(rate_reason, base))
-    name = f"{whole.name} less {deduction.name}"
-    return Reason(name, How.difference, difference(whole.value, deduction.value), parts=(whole, deduction))
-
-
-def _evaluated(expression: Expression, known: _Known) -> Reason:
-    match expression:
-        case Name(text=name):
-            return known[name]
-        case Constant(value=value, text=text):
-            return Reason(text, How.constant, value)
-        case Negation(operand=operand, text=text):
-            inner = _evaluated(operand, known)
-            return Reason(text, How.negation, inner.value.copy_negate(), parts=(inner,))
-        case Binary(operator=operator, left=left, right=right, text=text):
-            first, second = _evaluated(left, known), _evaluated(right, known)
-            value = calculate(operator, first.value, second.value)
-            return Reason(text, _HOW[operator], value, parts=(first, second))
-        case Extreme(function=function, operands=operands, text=text):
-            return _extreme(function, text, tuple(_evaluated(operand, known) for operand in operands))
-        case _:
-            assert_never(expression)
-
-
-def _extreme(function: str, name: str, parts: tuple[Reason, ...]) -> Reason:
-    values = [part.value for part in parts]
-    if function == "min":
-        return Reason(name, How.minimum, min(values), parts=parts)
-    return Reason(name, How.maximum, max(values), parts=parts)
+def _order(balance: Balance) -> tuple[str, str, date]:
+    return (balance.step, balance.kind, balance.day or date.min)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, get_args
+
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from engine.rules.expression import ExpressionError
-from engine.rules.model import (
-    Band,
-    BandTiers,
-    Cap,
-    Contents,
-    Deduct,
-    Floor,
-    Measure,
-    PackageTiers,
-    Portion,
-    Split,
-    Step,
-)
+from engine.language.expression import ExpressionError
+from engine.language.words import Unreadable, quoted
+from engine.rules.model import Contents
 from engine.rules.problems import PROBLEMS_MAX, Path, nearest
 from engine.rules.source import Source
-from engine.rules.words import Unreadable, quoted
+from engine.rules.steps import BandTiers, PackageTiers
 
 _EXAMPLES = {
     "rulebook": "rulebook: grocery-supplier",
@@ -34,11 +27,31 @@ _EXAMPLES = {
     "of": "of: net sales",
     "from": "from: net sales",
     "at": "at: 25",
-    "mode": "mode: graduated, volume or package",
+    "mode": "mode: graduated, volume, flat or package",
     "bands": "bands: [{upto: 10000, rate: 60%}, {rate: 70%}]",
     "rate": "rate: 60%",
     "size": "size: 100",
     "price": "price: 2.50",
+    "less": "less: [{name: bad debt, rate: 8%, on: gross}]",
+    "minimum": "minimum: 75000",
+    "recoup_within": "recoup_within: 2 (periods)",
+    "paid": "paid: advances",
+    "by": "by: streams",
+    "grade": "grade: this, or grade: previous",
+    "base": "base: sales",
+    "returns": "returns: refunds",
+    "commitment": "commitment: 1000",
+    "method": "method: withhold, or method: gross_up",
+    "to": "to: EUR",
+    "publisher": "publisher: ECB",
+    "on": "on: last_day, or on: first_day",
+    "metrics": "metrics: with a list of metrics",
+    "grades": "grades: [{below: 60, grade: C}, {upto: 100, grade: A}]",
+    "weight": "weight: 30%",
+    "value": "value: complaints / uses",
+    "score": "score: 100",
+    "is": "is: 50%",
+    "since": "since: 2010-12-01",
     "among": "among: [{party: supplier, portion: 95%}, {party: broker, portion: remaining}]",
     "party": "party: supplier",
     "portion": "portion: 95%",
@@ -51,13 +64,15 @@ _KINDS = {
     "tuple_type": ("a list", "write [one, two], or lines that begin with -"),
     "string_type": ("a text", "write a text"),
 }
-_MODES = ("graduated", "volume", "package")
+_MODES = ("graduated", "volume", "flat", "package")
 
 
 def report(error: ValidationError, source: Source, at: Path = ()) -> None:
     """Adds each of pydantic's findings to the source's problems; `at` is where the validated data stands."""
     for details in error.errors(include_url=False)[:PROBLEMS_MAX]:
         path, is_key = _path(details, source, at)
+        if details["type"] == "too_short" and source.raw(path):
+            continue  # its entries are there, and what is wrong with them is said
         cause, remedy = _sentence(details, path, source)
         wrong = details.get("ctx", {}).get("error")
         if is_key:
@@ -106,7 +121,9 @@ def _sentence(details: ErrorDetails, path: Path, source: Source) -> tuple[str, s
     if kind in {"literal_error", "enum"}:
         return f"{quoted(value)} is not possible here", f"write {context['expected']}".replace("'", "")
     if kind == "union_tag_invalid":
-        return f"{quoted(value)} is no mode of tiers", nearest(str(value), _MODES, "write graduated, volume or package")
+        return f"{quoted(value)} is no mode of tiers", nearest(
+            str(value), _MODES, "write graduated, volume, flat or package"
+        )
     if kind == "too_short":
         return f"{word} is empty", f"write {_EXAMPLES.get(word, 'at least one')}"
     if kind == "too_long":
@@ -124,26 +141,26 @@ def _unknown_field(word: str, path: Path, source: Source) -> tuple[str, str]:
     return f"unknown field {quoted(word)}", nearest(word, allowed, f"the fields here are {', '.join(allowed)}")
 
 
-def _model_at(path: Path, source: Source) -> type[BaseModel]:  # noqa: PLR0911 - one return a model
-    """The model whose fields stand at a path."""
-    match path:
-        case ():
-            return Contents
-        case ("measures", _):
-            return Measure
-        case ("waterfall", _):
-            return Step
-        case ("waterfall", _, "tiers"):
-            return PackageTiers if source.raw((*path, "mode")) == "package" else BandTiers
-        case ("waterfall", _, "tiers", "bands", _):
-            return Band
-        case ("waterfall", _, "deduct"):
-            return Deduct
-        case ("waterfall", _, "floor"):
-            return Floor
-        case ("waterfall", _, "cap"):
-            return Cap
-        case ("split",):
-            return Split
-        case _:
-            return Portion
+def _model_at(path: Path, source: Source) -> type[BaseModel]:
+    """The model whose fields stand at a path: found by following the models' own fields."""
+    models: tuple[type[BaseModel], ...] = (Contents,)
+    for index, part in enumerate(path):
+        found = _field(models[0], part) if isinstance(part, str) else None
+        if found is not None:  # else an entry of a list or mapping, which its models stand for already
+            models = tuple(_models_in(found.annotation)) or models
+        if len(models) > 1:
+            package = source.raw((*path[: index + 1], "mode")) == "package"
+            models = (PackageTiers if package else BandTiers,)
+    return models[0]
+
+
+def _field(model: type[BaseModel], name: str) -> FieldInfo | None:
+    fields = model.model_fields
+    return fields.get(name) or next((field for field in fields.values() if field.alias == name), None)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

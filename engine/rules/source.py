@@ -6,12 +6,12 @@ a contract has no use for is refused before it costs anything: anchors and alias
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from engine.language.words import quoted
 from engine.rules.problems import PROBLEMS_MAX, Path, Problem, field_of
-from engine.rules.words import quoted
 
 SIZE_MAX = 256 * 1024
 NESTING_MAX = 16
@@ -75,6 +75,7 @@ class Source:
         self.places: dict[Path, Place] = {(): Place(1, 1)}
         self.keys: dict[Path, Place] = {}
         self.data: Data = None
+        self.since = ""  # said after each problem, where what is checked holds only from a day on
         node = self._composed(text)
         if node is not None:
             self.data = self._data(node, ())
@@ -85,14 +86,10 @@ class Source:
         return len(self.errors) >= PROBLEMS_MAX
 
     def error(self, path: Path, cause: str, remedy: str, at: Place | None = None) -> None:
-        self._add(
-            self.errors, Problem("error", self.file, *(at or self.place(path))[:2], field_of(path), cause, remedy)
-        )
+        self._add(self.errors, "error", path, cause, remedy, at)
 
     def warn(self, path: Path, cause: str, remedy: str, at: Place | None = None) -> None:
-        self._add(
-            self.warnings, Problem("warning", self.file, *(at or self.place(path))[:2], field_of(path), cause, remedy)
-        )
+        self._add(self.warnings, "warning", path, cause, remedy, at)
 
     def place(self, path: Path) -> Place:
         """Where the value at a path begins; for what is not there, where the nearest thing around it begins."""
@@ -120,10 +117,19 @@ class Source:
     def has(self, path: Path) -> bool:
         return path in self.places
 
-    @staticmethod
-    def _add(problems: list[Problem], problem: Problem) -> None:
-        if len(problems) < PROBLEMS_MAX and problem not in problems:
-            problems.append(problem)
+    def _add(
+        self,
+        problems: list[Problem],
+        severity: Literal["error", "warning"],
+        path: Path,
+        cause: str,
+        remedy: str,
+        at: Place | None,
+    ) -> None:
+        problem = Problem(severity, self.file, *(at or self.place(path))[:2], field_of(path), cause, remedy)
+        if len(problems) >= PROBLEMS_MAX or problem in problems:
+            return
+        problems.append(problem._replace(cause=f"{cause}{self.since}"))
 
     def _composed(self, text: str) -> yaml.Node | None:
         if len(text) > SIZE_MAX or len(text.encode("utf-8", "surrogatepass")) > SIZE_MAX:

@@ -1,34 +1,41 @@
 """What the aggregates say to a batch of new events, in the order in which they arrived.
 
-Partner, contract and rulebook events are decided one by one; volume events are screened in columns, each by the terms that
-its contract had at its place in the batch.
+Events of partners, contracts, rulebooks and rates are decided one by one; volume events are screened in columns, each by the
+terms that its contract had at its place in the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, assert_never
 
 import polars as pl
 
 from engine.aggregates import contract as contracts
+from engine.aggregates import fx, reported
 from engine.aggregates import partner as partners
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.aggregates.screening import SENTENCES, screened
 from engine.events import (
+    CaseEvent,
     ContractSigned,
     ContractTerminated,
     Event,
+    FxRatePublished,
     PartnerRegistered,
+    ReportedEvent,
     RulebookPublished,
     StreamedEvent,
 )
+from engine.facts import Grain
 from engine.projections.columns import columns
-from engine.projections.facts import FACTS, fold
+from engine.projections.derived import MeasureFails
+from engine.projections.facts import FACTS, dimensions, fold
 from engine.rules.check import check
 from engine.settlement.folding import refold
-from engine.store import log, registry
+from engine.store import log, rates, registry
 from engine.store.database import Rows
 from engine.store.registry import TERMS, Published, terms_of
 
@@ -43,16 +50,33 @@ class Refusal(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them."""
+    """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them.
+
+    `told` are the others among them, each with its index.
+    """
 
     accepted: list[tuple[bytes, str, bytes]]
+    told: list[tuple[int, Event]]
     refusals: list[Refusal]
     facts: pl.DataFrame
     arrived: tuple[str, ...]
 
 
+def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, bytes]]]:
+    """(seq, event, state) cut before every rulebook: what arrived before it must be in the log when it is decided.
+
+    A rulebook folds its contracts again, and is refused where it cannot: so the end of a history does not depend on how
+    it was cut into batches.
+    """
+    books = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, RulebookPublished)]
+    return [fresh[start:end] for start, end in pairwise(sorted({0, *books, len(fresh)}))]
+
+
 def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
-    """Decides (seq, event, state) in order. The caller holds the writers' lock. Saves what changed in the registry."""
+    """Decides one run of (seq, event, state) in order. Saves what changed in the registry.
+
+    The caller holds the writers' lock.
+    """
     streamed = [(seq, event) for seq, event, _ in fresh if isinstance(event, StreamedEvent)]
     told = (
         [(seq, event) for seq, event, _ in fresh if not isinstance(event, StreamedEvent)]
@@ -78,7 +102,12 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
         for seq, event, state in fresh
         if seq not in refused
     ]
-    return Decision(accepted, list(refused.values()), facts, tuple(desk.arrived))
+    told_accepted = [
+        (index, event)
+        for index, event in enumerate(event for seq, event, _ in fresh if told and seq not in refused)
+        if not isinstance(event, StreamedEvent)
+    ]
+    return Decision(accepted, told_accepted, list(refused.values()), facts, tuple(desk.arrived))
 
 
 def _stream(event: Event) -> bytes:
@@ -89,12 +118,18 @@ def _stream(event: Event) -> bytes:
             return log.stream_id("partner", event.partner)
         case RulebookPublished():
             return log.stream_id("rulebook", event.rulebook)
+        case CaseEvent():
+            return log.stream_id("case", event.case)
+        case ReportedEvent():
+            return log.stream_id("partner", event.partner)
+        case FxRatePublished():
+            return log.stream_id("fx", f"{event.publisher}/{event.base}/{event.quote}")
         case _:
             raise AssertionError(event)
 
 
 class _Desk:
-    """The partners, contracts and rulebooks that a batch is about, as they stand after each of its events."""
+    """The partners, contracts, rulebooks and rates that a run is about, as they stand after each of its events."""
 
     def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
         self._cursor = cursor
@@ -102,16 +137,19 @@ class _Desk:
         ended = [event for _, event in told if isinstance(event, ContractTerminated)]
         registered = [event for _, event in told if isinstance(event, PartnerRegistered)]
         published = [event for _, event in told if isinstance(event, RulebookPublished)]
+        about = [event for _, event in told if isinstance(event, ReportedEvent)]
         partner_ids = {event.partner for event in signed} | {event.partner for event in registered}
+        partner_ids |= {event.partner for event in about}
         contract_ids = {event.contract for event in signed} | {event.contract for event in ended}
+        contract_ids |= {event.contract for event in about if event.contract is not None}
         self._partners = registry.partners(cursor, partner_ids) if partner_ids else {}
         self._contracts = registry.contracts(cursor, contract_ids) if contract_ids else {}
         rulebook_ids = {event.rulebook for event in signed} | {event.rulebook for event in published}
         rulebook_ids |= {contract.rulebook for contract in self._contracts.values()}
         self._rulebooks = registry.rulebooks(cursor, rulebook_ids) if rulebook_ids else {}
-        self._grains_before = {name: found.grain for name, found in self._rulebooks.items()}
+        rate_keys = {rates.key_of(event) for _, event in told if isinstance(event, FxRatePublished)}
+        self._rates = rates.known(cursor, rate_keys) if rate_keys else {}
         self._new_partners: list[partners.Partner] = []
-        self._published: list[Published] = []
         self.refusals: list[Refusal] = []
         self.arrived: list[str] = []
         # Each contract's terms through the batch: (since, terms), the first as they stood before it.
@@ -126,6 +164,10 @@ class _Desk:
                     self._contract(seq, event)
                 case RulebookPublished():
                     self._rulebook(event)
+                case ReportedEvent():
+                    self._reported(event)
+                case FxRatePublished():
+                    self._rate(event)
                 case _:
                     raise AssertionError(event)
         except Refused as refused:
@@ -170,43 +212,71 @@ class _Desk:
             raise rulebooks.NotTheRulebookNamed(
                 f"the message says rulebook {command.rulebook}, its text {book.rulebook}; make them agree"
             )
-        version = rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.grain)
+        version = rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
         before = self._rulebooks.get(command.rulebook)
         for event in rulebooks.decide(before, command, version, registry.closed_to(self._cursor, command.rulebook)):
-            self._rulebooks[command.rulebook] = rulebooks.evolve(before, event, version)
-            self._published.append(Published(command.rulebook, version, command.text))
+            after = rulebooks.evolve(before, event, version)
+            self._publish(Published(command.rulebook, version, command.text), before, after)
+            self._rulebooks[command.rulebook] = after
+
+    def _publish(self, published: Published, before: rulebooks.Rulebook | None, after: rulebooks.Rulebook) -> None:
+        """Saves the version, and folds its contracts again where it needs more of them; or leaves nothing behind."""
+        assert not self.history, "a rulebook is the first of its run"
+        try:
+            with self._cursor.connection.transaction():
+                registry.save_version(self._cursor, published)
+                if after.grain != (before.grain if before else Grain()):
+                    under = registry.all_contracts(self._cursor, rulebook=published.rulebook)
+                    refold(self._cursor, [contract.contract for contract in under])
+        except MeasureFails as failure:
+            position, (field, why) = min(failure.failures.items())
+            raise rulebooks.MeasureFails(
+                f"version {published.version.version} of {published.rulebook} measures {field}, and for the event at "
+                f"position {position} of the log there is no such number: {why}; change the measure, and publish it under "
+                "a new id"
+            ) from None
+
+    def _reported(self, command: ReportedEvent) -> None:
+        contract = None if command.contract is None else self._contracts.get(command.contract)
+        reported.decide(command, reported.Surroundings(command.partner in self._partners, contract))
+
+    def _rate(self, command: FxRatePublished) -> None:
+        key = rates.key_of(command)
+        for event in fx.decide(self._rates.get(key), command):
+            self._rates[key] = fx.evolve(self._rates.get(key), event)
 
     def save(self) -> None:
         registry.save_partners(self._cursor, self._new_partners)
-        for published in self._published:
-            registry.save_version(self._cursor, published)
         registry.save_contracts(self._cursor, [steps[-1][1] for steps in self.history.values()])
-        for name in {published.rulebook for published in self._published}:
-            if self._rulebooks[name].grain != self._grains_before.get(name, ()):
-                under = registry.all_contracts(self._cursor, rulebook=name)
-                refold(self._cursor, [contract.contract for contract in under])
 
     def terms(self, ids: Sequence[str]) -> pl.DataFrame:
         """The terms of the contracts, and of those that changed in this batch at every point of it."""
         unchanged = registry.terms(self._cursor, [name for name in ids if name not in self.history])
         changed = [
-            terms_of(contract, self._rulebooks[contract.rulebook].grain if contract.rulebook in self._rulebooks else (),
-                     since)
+            terms_of(contract, book.grain if (book := self._rulebooks.get(contract.rulebook)) else Grain(), since)
             for name in ids
             for since, contract in self.history.get(name, ())
-        ]  # fmt: skip
+        ]
         return pl.concat([unchanged, pl.DataFrame(changed, schema=TERMS, orient="row")]) if changed else unchanged
 
 
 def _screen(streamed: Sequence[tuple[int, StreamedEvent]], desk: _Desk) -> tuple[dict[int, Refusal], pl.DataFrame]:
     terms = desk.terms(list({event.contract for _, event in streamed})).sort("since")
     events, further = columns(
-        [seq for seq, _ in streamed], [event for _, event in streamed], terms["grain"].explode().unique().drop_nulls()
+        [seq for seq, _ in streamed], [event for _, event in streamed], dimensions(terms["grain"].unique())
     )
     judged = screened(events, terms)
-    accepted = judged.filter(pl.col("refusal").is_null())
     refused = judged.filter(pl.col("refusal").is_not_null())
-    return {row["seq"]: _refusal(row) for row in refused.iter_rows(named=True)}, fold(accepted, further)
+    refusals = {row["seq"]: _refusal(row) for row in refused.iter_rows(named=True)}
+    accepted = judged.filter(pl.col("refusal").is_null())
+    try:
+        return refusals, fold(accepted, further)
+    except MeasureFails as failure:
+        fails = pl.col("seq").is_in(list(failure.failures))
+        for row in accepted.filter(fails).iter_rows(named=True):
+            field, why = failure.failures[row["seq"]]
+            refusals[row["seq"]] = _refusal(row | {"refusal": "measure-fails", "field": field, "why": why})
+        return refusals, fold(accepted.filter(~fails), further)
 
 
 def _refusal(row: dict[str, Any]) -> Refusal:

@@ -1,24 +1,27 @@
-"""From facts to the events that they sum."""
+"""From facts to the events that they are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from engine.events import StreamedEvent, decoded
-from engine.facts import Fact
-from engine.money import decimal_of_micros
+from engine.facts import Dimensions, Fact, merging
+from engine.money import MICRO_DIGITS, decimal_of_micros, in_units, plain
 from engine.period import Period, located
-from engine.projections.columns import columns
+from engine.projections import derived
+from engine.projections.columns import columns, micros_since_1970
+from engine.projections.facts import at_grain
 from engine.store import log, registry
 from engine.store.database import Rows
 
 
 class Witness(NamedTuple):
-    """One event behind a fact: where it stands in the log, its identity, and what it adds."""
+    """One event behind a fact: where it stands in the log, its identity, and its value in the fact."""
 
     position: int
     source: str
@@ -32,7 +35,8 @@ def witnesses(
 ) -> dict[Fact, list[Witness]]:
     """Of every fact the first `each` events recorded up to position `to`, in the order in which they were learned.
 
-    One pass over the contract's stream, which ends as soon as every fact has its events.
+    A greatest, least or last value has one: the first event that has it. One pass over the contract's stream, which ends
+    as soon as every fact has its events.
     """
     found: dict[Fact, list[Witness]] = {fact: [] for fact in facts}
     wanted = {fact for fact in facts if each}
@@ -40,37 +44,62 @@ def witnesses(
     for page in log.of_streams(cursor, [log.stream_id("contract", contract)]):
         if not wanted:
             break
-        for position, event in _of_period(page, terms, period, to):
-            for fact in [fact for fact in wanted if _belongs(event, fact)]:
-                micros = _value(event, fact.field)
-                if micros is not None:
-                    value = format(decimal_of_micros(micros).normalize(), "f")
-                    found[fact].append(Witness(position, event.source, event.id, event.time, value))
-                    if len(found[fact]) == min(each, fact.events):
-                        wanted.discard(fact)
+        for fact, values in _values(page, terms, period, to, wanted).items():
+            enough = min(each, 1 if merging(fact.field) != "sum" else fact.events)
+            for position, event, micros in values[: enough - len(found[fact])]:
+                value = plain(decimal_of_micros(micros))
+                found[fact].append(Witness(position, event.source, event.id, event.time, value))
+            if len(found[fact]) == enough:
+                wanted.discard(fact)
     return found
 
 
-def _of_period(
-    page: Sequence[tuple[int, str, bytes]], terms: pl.DataFrame, period: Period, to: int
-) -> list[tuple[int, StreamedEvent]]:
+# Position, event, and its value in micros.
+_Valued = tuple[int, StreamedEvent, int]
+
+
+def _values(
+    page: Sequence[tuple[int, str, bytes]], terms: pl.DataFrame, period: Period, to: int, wanted: set[Fact]
+) -> dict[Fact, list[_Valued]]:
+    """The events of the page behind each of the facts, in order."""
     read = {
         position: event
         for position, name, state in page
         if position <= to and isinstance(event := decoded(name, state), StreamedEvent)
     }
     if not read:
-        return []
-    events, _ = columns(list(read), list(read.values()))
+        return {}
+    every = sorted({name for fact in wanted for name, _ in fact.dimensions})
+    events, further = columns(list(read), list(read.values()), every)
     within = located(events.join(terms, on="contract", maintain_order="left")).filter(pl.col("period") == period.first)
-    return [(position, read[position]) for position in within["seq"]]
+    found: dict[Fact, list[_Valued]] = {}
+    for names in {tuple(name for name, _ in fact.dimensions) for fact in wanted}:
+        keyed = at_grain(within, names)
+        for fact in [fact for fact in wanted if tuple(name for name, _ in fact.dimensions) == names]:
+            own = keyed.filter((pl.col("event") == fact.event) & (pl.col("dimensions") == _text(fact.dimensions)))
+            found[fact] = _of_fact(fact, read, own, further)
+    return found
 
 
-def _belongs(event: StreamedEvent, fact: Fact) -> bool:
-    return fact.event == event.NAME and all(_dimension(event, name) == value for name, value in fact.dimensions)
+def _of_fact(fact: Fact, read: Mapping[int, StreamedEvent], own: pl.DataFrame, further: pl.DataFrame) -> list[_Valued]:
+    how, _, of = fact.field.partition(" ")
+    if how == "each" and of:
+        values = derived.each(own, further, of).values.sort("seq")
+        return [(position, read[position], micros) for position, micros in values.iter_rows()]
+    field = of or how
+    stated = [(position, read[position], _stated(read[position], field)) for position in own["seq"]]
+    valued = [(position, event, micros) for position, event, micros in stated if micros is not None]
+    if merging(fact.field) == "sum":
+        return valued
+    value = in_units(fact.value, MICRO_DIGITS)
+    return [
+        (position, event, micros)
+        for position, event, micros in valued
+        if micros == value and fact.at in {0, micros_since_1970(event.time)}
+    ]
 
 
-def _value(event: StreamedEvent, field: str) -> int | None:
+def _stated(event: StreamedEvent, field: str) -> int | None:
     match field:
         case "amount":
             return event.amount
@@ -80,11 +109,6 @@ def _value(event: StreamedEvent, field: str) -> int | None:
             return (event.amounts or {}).get(field)
 
 
-def _dimension(event: StreamedEvent, name: str) -> str | None:
-    match name:
-        case "product":
-            return event.product
-        case "meter":
-            return event.meter
-        case _:
-            return (event.attributes or {}).get(name)
+def _text(dimensions: Dimensions) -> str:
+    """As the fold writes them: the JSON object of sorted names."""
+    return msgspec.json.encode(dict(dimensions)).decode()

@@ -1,4 +1,7 @@
-"""The fold over stored events: for facts at a new grain, and for the proof that the live ones are right."""
+"""The fold over stored events: for facts at a new grain, and for the proof that the live ones are right.
+
+And what events about partners and exchange rates leave where readers look for it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,24 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from engine.events import StreamedEvent, decoded
+from engine.events import (
+    AssessmentOverridden,
+    AssessmentReassessed,
+    CountedEvent,
+    Event,
+    FxRatePublished,
+    PointsAdjusted,
+    PointsBurned,
+    StreamedEvent,
+    decoded,
+)
 from engine.period import located
 from engine.projections import facts as projection
+from engine.projections import partner_facts
 from engine.projections.columns import columns
 from engine.projections.facts import FACTS
-from engine.store import facts, log, registry
+from engine.store import assessments, facts, log, points, rates, registry
+from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 
 # Merging costs as much as the facts so far; this often, it stays small beside the fold.
@@ -19,7 +34,7 @@ _PAGES_A_MERGE = 16
 
 
 def fold_pages(cursor: Rows, pages: Iterable[Sequence[tuple[int, str, bytes]]]) -> pl.DataFrame:
-    """Facts of the volume events in the pages of (position, stored name, state), columns FACTS."""
+    """Facts of the volume events in the pages of (position, stored name, state), columns FACTS. Raises MeasureFails."""
     terms = registry.TERMS.to_frame()
     known: set[str] = set()
     parts: list[pl.DataFrame] = []
@@ -32,8 +47,8 @@ def fold_pages(cursor: Rows, pages: Iterable[Sequence[tuple[int, str, bytes]]]) 
         if new:
             known |= new
             terms = pl.concat([terms, registry.terms(cursor, new)])
-        grain = terms["grain"].explode().unique().drop_nulls()
-        events, further = columns([position for position, _ in volume], [event for _, event in volume], grain)
+        names = projection.dimensions(terms["grain"].unique())
+        events, further = columns([position for position, _ in volume], [event for _, event in volume], names)
         parts.append(fold_accepted(events, further, terms))
         if len(parts) >= _PAGES_A_MERGE:
             parts = [projection.merged(pl.concat(parts))]
@@ -47,6 +62,26 @@ def fold_accepted(events: pl.DataFrame, further: pl.DataFrame, terms: pl.DataFra
 
 
 def refold(cursor: Rows, contracts: Sequence[str]) -> None:
-    """Folds the contracts' streams again, at the grain that their rulebooks have now."""
+    """Folds the contracts' streams again, at the grain that their rulebooks have now. Raises MeasureFails."""
     streams = [log.stream_id("contract", contract) for contract in contracts]
     facts.replace(cursor, contracts, fold_pages(cursor, log.of_streams(cursor, streams)))
+
+
+def fold_counted(cursor: Rows, events: Sequence[CountedEvent]) -> pl.DataFrame:
+    """Facts of events about partners, columns engine.projections.partner_facts.FACTS."""
+    named = {event.contract for event in events if event.contract is not None}
+    contracts = registry.contracts(cursor, named) if named else {}
+    return partner_facts.fold(events, {name: contract.time_zone for name, contract in contracts.items()})
+
+
+def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
+    """What (position, event) tell of partners and exchange rates. The caller holds the writers' lock."""
+    counted = [event for _, event in told if partner_facts.is_counted(event)]
+    if counted:
+        partner_fact_store.add(cursor, fold_counted(cursor, counted))
+    rates.save(cursor, [(at, event) for at, event in told if isinstance(event, FxRatePublished)])
+    points.save(cursor, [(at, event) for at, event in told if isinstance(event, (PointsAdjusted, PointsBurned))])
+    overrides = [(at, event) for at, event in told if isinstance(event, AssessmentOverridden)]
+    assessments.save_overrides(cursor, overrides)
+    wishes = [(at, event) for at, event in told if isinstance(event, AssessmentReassessed)]
+    assessments.save_reassessments(cursor, wishes)

@@ -14,7 +14,7 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from engine.events import Event
-from engine.settlement import deciding
+from engine.settlement import deciding, folding
 from engine.settlement.deciding import Decision, Refusal
 from engine.store import facts, intake, log, recorder, suspense
 from engine.store.database import Rows, Store
@@ -76,11 +76,10 @@ def record(store: Store, slices: Sequence[Slice], messages: Sequence[Message], r
         }
         recorder.lock(cursor)
         fresh, ended, kept = _claimed(cursor, messages)
-        decision = deciding.decide(cursor, [(seq, found.event, found.state) for seq, found in fresh])
-        for refusal in decision.refusals:
+        refusals, arrived = _decided(cursor, fresh, recorded_at)
+        for refusal in refusals:
             ended[refusal.seq] = "suspended"
             kept[refusal.seq] = _kept(messages[refusal.seq], refusal)
-        _append(cursor, decision, recorded_at)
         if kept:
             suspense.keep(cursor, [kept[seq] for seq in sorted(kept)], recorded_at)
         intake.advance(cursor, _accounted(slices, held, messages, ended))
@@ -92,7 +91,7 @@ def record(store: Store, slices: Sequence[Slice], messages: Sequence[Message], r
         rejected=ends["rejected"],
         skipped=sum(s.skipped for s in slices),
     )
-    return Result(counts, decision.arrived)
+    return Result(counts, arrived)
 
 
 def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:
@@ -105,12 +104,11 @@ def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) 
         open_ids = suspense.locked(cursor, [id_ for id_, _ in entries])
         tried = [(id_, message) for id_, message in entries if id_ in open_ids]
         found = [_readable(message) for _, message in tried]
-        decision = deciding.decide(cursor, [(seq, f.event, f.state) for seq, f in enumerate(found)])
-        _append(cursor, decision, at)
-        refused = {refusal.seq: refusal for refusal in decision.refusals}
+        refusals, arrived = _decided(cursor, list(enumerate(found)), at)
+        refused = {refusal.seq: refusal for refusal in refusals}
         suspense.recycled(cursor, [id_ for seq, (id_, _) in enumerate(tried) if seq not in refused], at)
         suspense.still_suspended(cursor, [(r.code, r.sentence, r.waits_for, tried[r.seq][0]) for r in refused.values()])
-    return len(tried) - len(refused), decision.arrived
+    return len(tried) - len(refused), arrived
 
 
 def _readable(message: Message) -> Readable:
@@ -192,6 +190,20 @@ def _kept(message: Message, refusal: Refusal) -> suspense.Kept:
     )
 
 
+def _decided(
+    cursor: Rows, fresh: Sequence[tuple[int, Readable]], at: datetime
+) -> tuple[list[Refusal], tuple[str, ...]]:
+    """Decides the new messages and appends what is accepted; returns what is not, and what arrived."""
+    refusals: list[Refusal] = []
+    arrived: list[str] = []
+    for run in deciding.runs([(seq, found.event, found.state) for seq, found in fresh]):
+        decision = deciding.decide(cursor, run)
+        _append(cursor, decision, at)
+        refusals += decision.refusals
+        arrived += decision.arrived
+    return refusals, tuple(arrived)
+
+
 def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     """Writes the accepted events to the log, each the next version of its stream, and their facts."""
     if not decision.accepted:
@@ -205,6 +217,7 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     intake.note_batch(cursor, first, first + len(rows) - 1, at)
     if decision.facts.height:
         facts.add(cursor, decision.facts)
+    folding.keep(cursor, [(first + index, event) for index, event in decision.told])
 
 
 def _accounted(

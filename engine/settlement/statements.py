@@ -1,27 +1,30 @@
-"""Statements: calculated from facts and a rulebook, as often as asked, and closed once."""
+"""Statements: calculated from what is given and a rulebook, as often as asked, and closed once."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
 from engine.aggregates import contract as contracts
-from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
-from engine.facts import PRIMARY_FIELD, Fact
+from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD, Fact
 from engine.money import WORKING_DIGITS, AmountTooLarge, plain
-from engine.outcomes import Outcome
+from engine.outcomes import Balance, Outcome
 from engine.period import Period
-from engine.rules.check import check
-from engine.rules.evaluate import Unsettleable, settle
+from engine.rules.evaluate import Conclusions, conclude
+from engine.rules.formulas import RateMissing, Unsettleable
+from engine.rules.given import Cohort, Given, Origin, PartnerGiven
 from engine.rules.model import Rulebook
+from engine.settlement.books import Books
+from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
+from engine.settlement.keeping import canonical, facts_of, given_of
+from engine.store import assessments, recorder, registry
 from engine.store import facts as fact_store
-from engine.store import recorder, registry
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.statements import Issued
@@ -39,85 +42,90 @@ class NotInForce(Refused):
     code = "not-in-force"
 
 
-class NoRulebook(Refused):
-    code = "no-rulebook"
-
-
-class OtherCurrency(Refused):
-    code = "currency-mismatch"
-
-
 class CannotSettle(Refused):
     code = "cannot-settle"
+
+
+class RateNotPublished(Refused):
+    code = "rate-missing"
 
 
 class Calculated(NamedTuple):
     """A statement with what it was computed from. `statement` is its JSON object, without `state` and `positions`."""
 
     contract: Contract
-    period: Period
     rulebook: Rulebook
-    facts: tuple[Fact, ...]
+    given: Given
     outcome: Outcome
     statement: dict[str, Any]
 
 
-class Books:
-    """Rulebooks as read from the store, each version parsed once."""
+class Lines(NamedTuple):
+    """What an outcome says, as texts: (name, amount, clause, unit) a line, and (party, amount) a share."""
 
-    def __init__(self, cursor: Rows, ids: Iterable[str]) -> None:
-        self._cursor = cursor
-        self._published = registry.rulebooks(cursor, set(ids))
-        self._read: dict[tuple[str, int], Rulebook] = {}
-
-    def for_period(self, contract: Contract, period: Period) -> Rulebook:
-        """The version in force when the period, or the contract in it, begins. Raises NoRulebook, OtherCurrency."""
-        day = max(period.first, contract.valid_from)
-        published = self._published.get(contract.rulebook)
-        version = rulebooks.in_force(published, day) if published else None
-        if version is None:
-            raise NoRulebook(
-                f"contract {contract.contract} settles by rulebook {contract.rulebook}, of which no version is valid on "
-                f"{day}; publish one (settle rulebook publish FILE)"
-            )
-        if version.currency != contract.currency:
-            raise OtherCurrency(
-                f"contract {contract.contract} is in {contract.currency}, but rulebook {contract.rulebook} settles in "
-                f"{version.currency}; publish a rulebook in {contract.currency} under the name that the contract gives"
-            )
-        return self.version(contract.rulebook, version.version)
-
-    def version(self, rulebook: str, version: int) -> Rulebook:
-        read = self._read.get((rulebook, version))
-        if read is None:
-            text = registry.rulebook_text(self._cursor, rulebook, version)
-            assert text is not None, (rulebook, version)
-            read = check(text, rulebook).rulebook
-            assert read is not None, (rulebook, version)
-            self._read[rulebook, version] = read
-        return read
+    lines: tuple[tuple[str, str, str | None, str], ...]
+    payable: str
+    parties: tuple[tuple[str, str], ...]
+    currency: str
+    carried: tuple[Balance, ...]
 
 
-def calculate(contract: Contract, period: Period, rulebook: Rulebook, facts: Sequence[Fact]) -> Calculated:
-    """Pure: the statement that the facts and the rulebook yield. Raises CannotSettle."""
+def concluded(group: Group) -> Conclusions:
+    """What the group's rulebook concludes of it. Raises CannotSettle, RateNotPublished."""
     try:
-        outcome = settle(rulebook, facts)
+        return conclude(group.rulebook, group.cohort)
     except (AmountTooLarge, Unsettleable) as error:
-        raise CannotSettle(
-            f"contract {contract.contract}, {period}: {error}; correct the rulebook (settle rulebook check) or the events"
-        ) from error
+        raise refusal_of(error, group.period) from error
+
+
+def refusal_of(error: AmountTooLarge | Unsettleable, period: Period) -> Refused:
+    """What a person is told of a rule that yields nothing."""
+    if isinstance(error, RateMissing):
+        return RateNotPublished(f"{period}: {error}")
+    return CannotSettle(f"{period}: {error}; correct the rulebook (settle rulebook check) or the events")
+
+
+def lines_of(group: Group, name: str, outcome: Outcome) -> Lines:
+    """What the outcome of one contract of the group says."""
+    return Lines(
+        tuple((line.name, shown(line.amount), line.clause, line.unit) for line in outcome.lines),
+        shown(outcome.payable),
+        tuple((share.party, shown(share.amount)) for share in outcome.shares),
+        outcome.currency,
+        (*outcome.carried, *passed_on(group.rulebook, group.period, group.cohort.contracts[name])),
+    )
+
+
+def calculated(group: Group, name: str, outcome: Outcome) -> Calculated:
+    """Pure: the statement of one contract of the group."""
+    statement = statement_of(group, name, lines_of(group, name, outcome))
+    return Calculated(group.contracts[name], group.rulebook, group.cohort.contracts[name], outcome, statement)
+
+
+def statement_of(group: Group, name: str, said: Lines) -> dict[str, Any]:
+    """The statement as a JSON object with its digest. A line's unit is told where it is not the statement's currency."""
+    contract, rulebook = group.contracts[name], group.rulebook
     statement = {
-        "contract": contract.contract,
+        "contract": name,
         "partner": contract.partner,
-        "period": {"from": period.first.isoformat(), "to": period.end.isoformat()},
-        "currency": contract.currency,
+        "period": {"from": group.period.first.isoformat(), "to": group.period.end.isoformat()},
+        "currency": said.currency,
         "rulebook": {"id": rulebook.rulebook, "version": rulebook.version, "digest": rulebook.digest},
-        "lines": [{"name": line.name, "amount": shown(line.amount), "clause": line.clause} for line in outcome.lines],
-        "payable": shown(outcome.payable),
-        "parties": [{"party": share.party, "amount": shown(share.amount)} for share in outcome.shares],
-        "evidence": {"events": count_events(facts)},
+        "lines": [
+            {"name": line, "amount": amount, "clause": clause} | ({} if unit == said.currency else {"unit": unit})
+            for line, amount, clause, unit in said.lines
+        ],
+        "payable": said.payable,
+        "parties": [{"party": party, "amount": amount} for party, amount in said.parties],
+        "balances": [_balance(balance) for balance in said.carried],
+        "evidence": {"events": count_events(group.cohort.contracts[name].facts)},
     }
-    return Calculated(contract, period, rulebook, tuple(facts), outcome, statement | {"digest": digest(statement)})
+    return statement | {"digest": digest(statement)}
+
+
+def _balance(balance: Balance) -> dict[str, Any]:
+    day = {} if balance.day is None else {"day": balance.day.isoformat()}
+    return {"step": balance.step, "kind": balance.kind, **day, "amount": plain(balance.amount)}
 
 
 def shown(amount: Decimal) -> str:
@@ -126,8 +134,12 @@ def shown(amount: Decimal) -> str:
 
 
 def count_events(facts: Iterable[Fact]) -> int:
-    """Every event has one fact of its type's primary field, so this counts each once."""
-    return sum(fact.events for fact in facts if PRIMARY_FIELD[fact.event] == fact.field)
+    """Every event has one fact of its type's first field, so this counts each once."""
+    return sum(fact.events for fact in facts if fact.field == _primary(fact.event))
+
+
+def _primary(event: str) -> str:
+    return PRIMARY_FIELD.get(event) or PARTNER_FIELDS[event][0]
 
 
 def digest(statement: Mapping[str, Any]) -> str:
@@ -135,22 +147,6 @@ def digest(statement: Mapping[str, Any]) -> str:
     said = {key: value for key, value in statement.items() if key not in {"digest", "state", "late"}}
     said["evidence"] = {"events": statement["evidence"]["events"]}
     return hashlib.sha256(canonical(said)).hexdigest()
-
-
-def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON
-    return msgspec.json.Encoder(order="sorted").encode(value)
-
-
-def facts_text(facts: Iterable[Fact]) -> str:
-    """Facts as kept with a closed statement: JSON rows of event, field, dimensions, events, value."""
-    return canonical([[f.event, f.field, dict(f.dimensions), f.events, plain(f.value)] for f in facts]).decode()
-
-
-def facts_of(text: str) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(event, field, tuple(sorted(dimensions.items())), events, Decimal(value))
-        for event, field, dimensions, events, value in msgspec.json.decode(text)
-    )
 
 
 def found(cursor: Rows, contract: str) -> Contract:
@@ -180,21 +176,50 @@ def checked(contract: Contract, period: Period) -> Period:
 def open_statement(cursor: Rows, contract: Contract, period: Period) -> Calculated:
     """The statement as of now, from the live facts. Raises the refusals above."""
     checked(contract, period)
-    rulebook = Books(cursor, [contract.rulebook]).for_period(contract, period)
-    facts = fact_store.of_period(cursor, [contract.contract], period.first).get(contract.contract, [])
-    return calculate(contract, period, rulebook, facts)
+    books = Books(cursor, [contract.rulebook])
+    rulebook = books.for_period(contract, period)
+    group = gathered(cursor, books, rulebook, period, beside(cursor, books, contract, period))
+    return calculated(group, contract.contract, concluded(group).contracts[contract.contract])
 
 
 def reopened(cursor: Rows, contract: Contract, issued: Issued) -> Calculated:
-    """A closed statement computed again from the facts that it was closed with, for its reasons.
+    """A closed statement computed again from what it was closed with, for its reasons.
 
     That it comes out the same is asserted: what explains an issued amount must be what yielded it.
     """
-    statement = msgspec.json.decode(issued.statement)
-    rulebook = Books(cursor, [contract.rulebook]).version(statement["rulebook"]["id"], statement["rulebook"]["version"])
-    calculated = calculate(contract, Period.parse(issued.period), rulebook, facts_of(issued.facts))
-    assert calculated.statement["digest"] == issued.digest, (issued.contract, issued.period)
-    return calculated
+    group = reopened_group(cursor, Books(cursor, [issued.rulebook]), issued)
+    again = calculated(group, contract.contract, concluded(group).contracts[contract.contract])
+    assert again.statement["digest"] == issued.digest, (issued.contract, issued.period)
+    return again
+
+
+def reopened_group(cursor: Rows, books: Books, issued: Issued, *, whole: bool = False) -> Group:
+    """What was given when the statement was closed: of its contract, or of all that its rulebook looks across, or `whole`."""
+    rulebook, period = settled_by(books, issued), Period.parse(issued.period)
+    together = [issued]
+    if whole or rulebook.on(period.first).looks_across:
+        every = statement_store.of_rulebook(cursor, issued.rulebook, issued.period)
+        together = [each for each in every if settled_by(books, each).version == rulebook.version]
+    givens = {each.contract: _regiven(cursor, books, each, period) for each in together}
+    known = registry.contracts(cursor, list(givens))
+    scores = assessments.first_issued(cursor, issued.rulebook, issued.period) if rulebook.assessment else {}
+    partners = {name: facts_of(msgspec.json.decode(text)["facts"]) for name, text in scores.items()}
+    return Group(rulebook, period, known, Cohort(givens, _partners(partners, givens)))
+
+
+def _partners(own: Mapping[str, tuple[Fact, ...]], givens: Mapping[str, Given]) -> dict[str, PartnerGiven]:
+    grades = {given.partner: given.grade for given in givens.values()}
+    return {name: PartnerGiven(facts, grades.get(name)) for name, facts in own.items()}
+
+
+def _regiven(cursor: Rows, books: Books, issued: Issued, period: Period) -> Given:
+    given, periods = given_of(issued.given, period)
+    origins = []
+    for earlier in periods:
+        origin = statement_store.issued(cursor, issued.contract, str(earlier))
+        assert origin is not None, (issued.contract, earlier)
+        origins.append(Origin(settled_by(books, origin), given_of(origin.given, earlier)[0]))
+    return given._replace(origins=tuple(origins))
 
 
 class View(NamedTuple):
@@ -209,12 +234,13 @@ def view(cursor: Rows, contract_id: str, period: Period) -> View:
     contract = found(cursor, contract_id)
     issued = statement_store.issued(cursor, contract_id, str(period))
     if issued is None:
-        calculated = open_statement(cursor, contract, period)
+        computed = open_statement(cursor, contract, period)
         state, position, late = "open", recorder.last_position(cursor), 0
     else:
-        calculated = reopened(cursor, contract, issued)
+        computed = reopened(cursor, contract, issued)
         state, position = "closed", issued.position
         live = fact_store.of_period(cursor, [contract_id], period.first).get(contract_id, [])
-        late = count_events(live) - issued.events
-    evidence = calculated.statement["evidence"] | {"positions": [min(1, position), position]}
-    return View(calculated.statement | {"state": state, "evidence": evidence, "late": late}, calculated)
+        kept = [fact for fact in computed.given.facts if fact.event in PRIMARY_FIELD]
+        late = count_events(live) - count_events(kept)
+    evidence = computed.statement["evidence"] | {"positions": [min(1, position), position]}
+    return View(computed.statement | {"state": state, "evidence": evidence, "late": late}, computed)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from engine.facts import Fact
+from engine.facts import Dimensions, Fact
 from engine.money import decimal_of_micros
 from engine.projections.facts import FACTS
 from engine.store.database import Rows
@@ -19,17 +19,30 @@ def add(cursor: Rows, facts: pl.DataFrame) -> None:
     """Merges the facts into the live ones. The caller holds the writers' lock."""
     cursor.execute(
         "CREATE TEMP TABLE IF NOT EXISTS facts_to_add (contract text, period date, event text, field text, "
-        "dimensions text, events bigint, value_micros numeric(38, 0)) ON COMMIT DELETE ROWS"
+        "dimensions text, events bigint, value_micros numeric(38, 0), at bigint) ON COMMIT DELETE ROWS"
     )
     with cursor.copy("COPY facts_to_add FROM STDIN (FORMAT csv)") as copy:
         copy.write(facts.select(FACTS.names()).write_csv(include_header=False, quote_style="non_numeric"))
-    cursor.execute(
-        "INSERT INTO settle.facts AS f (contract, period, event, field, dimensions, events, value_micros) "
-        "SELECT * FROM facts_to_add ORDER BY contract, period, event, field, dimensions "
-        "ON CONFLICT (contract, period, event, field, dimensions) "
-        "DO UPDATE SET events = f.events + excluded.events, value_micros = f.value_micros + excluded.value_micros"
-    )
+    cursor.execute(_MERGE)
     cursor.execute("DELETE FROM facts_to_add")
+
+
+# As engine.facts.merging says; `at` is 0 but for last values.
+_MERGE = """
+INSERT INTO settle.facts AS f (contract, period, event, field, dimensions, events, value_micros, at)
+SELECT * FROM facts_to_add ORDER BY contract, period, event, field, dimensions
+ON CONFLICT (contract, period, event, field, dimensions) DO UPDATE SET
+    events = f.events + excluded.events,
+    value_micros = CASE
+        WHEN f.field LIKE 'max %' THEN greatest(f.value_micros, excluded.value_micros)
+        WHEN f.field LIKE 'min %' THEN least(f.value_micros, excluded.value_micros)
+        WHEN f.field LIKE 'last %' THEN
+            CASE WHEN (excluded.at, excluded.value_micros) > (f.at, f.value_micros)
+                THEN excluded.value_micros ELSE f.value_micros END
+        ELSE f.value_micros + excluded.value_micros
+    END,
+    at = greatest(f.at, excluded.at)
+"""
 
 
 def replace(cursor: Rows, contracts: Sequence[str], facts: pl.DataFrame) -> None:
@@ -41,7 +54,7 @@ def replace(cursor: Rows, contracts: Sequence[str], facts: pl.DataFrame) -> None
 def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, list[Fact]]:
     """The facts of each of the contracts that has any in the period that begins on the day."""
     rows = cursor.execute(
-        "SELECT contract, event, field, dimensions, events, value_micros::text FROM settle.facts "
+        "SELECT contract, event, field, dimensions, events, value_micros::text, at FROM settle.facts "
         "WHERE contract = ANY(%s) AND period = %s ORDER BY contract, event, field, dimensions",
         (list(contracts), first),
     )
@@ -54,7 +67,9 @@ def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, 
 def all_live(cursor: Rows) -> pl.DataFrame:
     """Every live fact, columns FACTS."""
     parts = []
-    cursor.execute("SELECT contract, period, event, field, dimensions, events, value_micros::text FROM settle.facts")
+    cursor.execute(
+        "SELECT contract, period, event, field, dimensions, events, value_micros::text, at FROM settle.facts"
+    )
     while rows := cursor.fetchmany(100_000):
         frame = pl.DataFrame(rows, schema={**FACTS, "value": pl.String}, orient="row")
         parts.append(frame.with_columns(pl.col("value").cast(pl.Int128)))
@@ -62,6 +77,10 @@ def all_live(cursor: Rows) -> pl.DataFrame:
 
 
 def _fact(row: list[Any]) -> Fact:
-    event, field, dimensions, events, value = row
-    pairs = tuple(sorted(msgspec.json.decode(dimensions, type=dict[str, str | None]).items()))
-    return Fact(event, field, pairs, events, decimal_of_micros(int(value)))
+    event, field, dimensions, events, value, at = row
+    return Fact(event, field, pairs(dimensions), events, decimal_of_micros(int(value)), at)
+
+
+def pairs(text: str) -> Dimensions:
+    """The dimensions that a fact's JSON object states, sorted by name."""
+    return tuple(sorted(msgspec.json.decode(text, type=dict[str, str | None]).items()))

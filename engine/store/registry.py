@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from engine import events
 from engine.aggregates.contract import Contract
 from engine.aggregates.partner import Partner
 from engine.aggregates.rulebook import Rulebook, Version
+from engine.facts import Grain
 from engine.period import Calendar
 from engine.store.database import Rows
 
@@ -24,7 +25,8 @@ TERMS = pl.Schema(
         ("calendar", pl.String),
         ("time_zone", pl.String),
         ("products", pl.List(pl.String)),
-        ("grain", pl.List(pl.String)),
+        ("grain", pl.String),  # its text
+        ("currencies", pl.List(pl.String)),
         ("since", pl.Int64),
     ]
 )
@@ -98,22 +100,27 @@ def terms(cursor: Rows, ids: Iterable[str]) -> pl.DataFrame:
         "FROM settle.contracts WHERE contract = ANY(%s)",
         (list(ids),),
     ).fetchall()
-    # One list a rulebook, not one a contract.
+    # One grain a rulebook, not one a contract.
     books = rulebooks(cursor, {row[7] for row in found})
     grains = pl.DataFrame(
-        {"rulebook": list(books), "grain": [list(book.grain) for book in books.values()]},
-        schema={"rulebook": pl.String, "grain": pl.List(pl.String)},
+        [(name, book.grain.text, list(book.grain.currencies)) for name, book in books.items()],
+        schema={"rulebook": pl.String, "grain": pl.String, "currencies": pl.List(pl.String)},
+        orient="row",
     )
-    without_grain = {name: kind for name, kind in TERMS.items() if name not in {"grain", "since"}}
+    without_grain = {name: kind for name, kind in TERMS.items() if name not in {"grain", "currencies", "since"}}
     return (
         pl.DataFrame(found, schema=without_grain | {"rulebook": pl.String}, orient="row")
         .join(grains, on="rulebook", how="left", maintain_order="left")
-        .with_columns(pl.col("grain").fill_null([]), pl.lit(-1, dtype=pl.Int64).alias("since"))
+        .with_columns(
+            pl.col("grain").fill_null(Grain().text),
+            pl.col("currencies").fill_null([]),
+            pl.lit(-1, dtype=pl.Int64).alias("since"),
+        )
         .select(TERMS.names())
     )
 
 
-def terms_of(contract: Contract, grain: Sequence[str], since: int) -> tuple[Any, ...]:
+def terms_of(contract: Contract, grain: Grain, since: int) -> tuple[Any, ...]:
     """One row of TERMS, for a contract that changed within a batch."""
     products = None if contract.products is None else list(contract.products)
     return (
@@ -124,7 +131,8 @@ def terms_of(contract: Contract, grain: Sequence[str], since: int) -> tuple[Any,
         str(contract.calendar),
         contract.time_zone,
         products,
-        list(grain),
+        grain.text,
+        list(grain.currencies),
         since,
     )
 
@@ -146,7 +154,7 @@ def rulebooks(cursor: Rows, ids: Iterable[str] | None = None) -> dict[str, Ruleb
     )
     found: dict[str, list[Version]] = {}
     for name, version, valid_from, currency, digest, grain in rows:
-        found.setdefault(name, []).append(Version(version, valid_from, currency, digest, tuple(grain)))
+        found.setdefault(name, []).append(Version(version, valid_from, currency, digest, Grain.of(grain)))
     return {name: Rulebook(name, tuple(versions)) for name, versions in found.items()}
 
 
@@ -167,7 +175,7 @@ def save_version(cursor: Rows, published: Published) -> None:
             version.valid_from,
             version.currency,
             version.digest,
-            list(version.grain),
+            version.grain.text,
             published.text,
         ),
     )

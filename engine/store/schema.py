@@ -8,7 +8,7 @@ VERSION = 1
 TABLES = """
 CREATE TABLE settle.version (version int NOT NULL);
 
--- When the positions from first to last were recorded: one row a transaction.
+-- When the positions from first to last were recorded: one row for what a transaction appends at once.
 CREATE TABLE settle.batches (
     first_position bigint PRIMARY KEY,
     last_position bigint NOT NULL,
@@ -90,7 +90,7 @@ CREATE TABLE settle.rulebook_versions (
     valid_from date NOT NULL,
     currency text NOT NULL,
     digest text NOT NULL,
-    grain text[] NOT NULL,
+    grain text NOT NULL, -- engine.facts.Grain.text
     text text NOT NULL,
     PRIMARY KEY (rulebook, version),
     UNIQUE (rulebook, valid_from)
@@ -104,9 +104,96 @@ CREATE TABLE settle.facts (
     dimensions text NOT NULL,
     events bigint NOT NULL,
     value_micros numeric(38, 0) NOT NULL,
+    at bigint NOT NULL, -- microseconds since 1970 of the event that a last value stems from, else 0
     PRIMARY KEY (contract, period, event, field, dimensions)
 ) WITH (fillfactor = 60); -- room beside each fact for its next version, so that an update leaves the index alone
 CREATE INDEX facts_period ON settle.facts (period);
+
+-- Facts of events about partners, by day: one row a key, which the writers' lock sees to, because a key is longer than an
+-- index holds. contract is '' where the event names none.
+CREATE TABLE settle.partner_facts (
+    partner text NOT NULL,
+    contract text NOT NULL,
+    day date NOT NULL,
+    event text NOT NULL,
+    field text NOT NULL,
+    dimensions text NOT NULL,
+    events bigint NOT NULL,
+    value_micros numeric(38, 0) NOT NULL
+);
+CREATE INDEX partner_facts_partner ON settle.partner_facts (partner, day);
+CREATE INDEX partner_facts_contract ON settle.partner_facts (contract, day) WHERE contract <> '';
+
+-- One unit of base is so much of quote, as the event at the position published it.
+CREATE TABLE settle.rates (
+    publisher text NOT NULL,
+    base text NOT NULL,
+    quote text NOT NULL,
+    day date NOT NULL,
+    rate numeric(24, 12) NOT NULL CHECK (rate > 0),
+    position bigint NOT NULL,
+    PRIMARY KEY (publisher, base, quote, day)
+);
+CREATE INDEX rates_day ON settle.rates (day);
+
+-- Changes of points accounts by hand: one row an event. Burned points are positive.
+CREATE TABLE settle.points_entries (
+    position bigint PRIMARY KEY,
+    partner text NOT NULL,
+    program text NOT NULL,
+    day date NOT NULL, -- in UTC
+    kind text NOT NULL CHECK (kind IN ('adjusted', 'burned')),
+    points_micros bigint NOT NULL,
+    reason text NOT NULL,
+    reference text,
+    author text,
+    approver text,
+    source text NOT NULL,
+    id text NOT NULL
+);
+CREATE INDEX points_entries_partner ON settle.points_entries (partner, program, day);
+
+-- Grades given by persons: one row an event, of which the last in the log stands.
+CREATE TABLE settle.overrides (
+    position bigint PRIMARY KEY,
+    scorecard text NOT NULL,
+    period text NOT NULL,
+    partner text NOT NULL,
+    grade text NOT NULL,
+    score_micros bigint,
+    reason text NOT NULL,
+    author text NOT NULL,
+    approver text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL
+);
+CREATE INDEX overrides_scorecard ON settle.overrides (scorecard, period, partner);
+
+-- Who asked that an issued score be computed again: one row an event.
+CREATE TABLE settle.reassessments (
+    position bigint PRIMARY KEY,
+    scorecard text NOT NULL,
+    period text NOT NULL,
+    partner text NOT NULL,
+    reason text NOT NULL,
+    author text NOT NULL,
+    source text NOT NULL,
+    id text NOT NULL
+);
+CREATE INDEX reassessments_scorecard ON settle.reassessments (scorecard, period, partner);
+
+-- Scores as issued; one that is computed again is a further version.
+CREATE TABLE settle.scores (
+    scorecard text NOT NULL,
+    period text NOT NULL,
+    partner text NOT NULL,
+    version int NOT NULL,
+    grade text NOT NULL,
+    score text NOT NULL,
+    digest text NOT NULL,
+    text text NOT NULL,
+    PRIMARY KEY (scorecard, period, partner, version)
+);
 
 CREATE TABLE settle.statements (
     contract text NOT NULL,
@@ -118,7 +205,8 @@ CREATE TABLE settle.statements (
     events bigint NOT NULL,
     digest text NOT NULL,
     statement text NOT NULL,
-    facts text NOT NULL,
+    given text NOT NULL, -- JSON: all that the statement was computed from
+    carried text NOT NULL, -- JSON: the balances that it leaves to the next period
     PRIMARY KEY (contract, period)
 );
 CREATE INDEX statements_first ON settle.statements (first, contract);

@@ -12,7 +12,10 @@ from engine.store.database import Rows
 
 
 class Issued(NamedTuple):
-    """A closed statement: its canonical JSON text, the facts that it was computed from, and where the log ended then."""
+    """A closed statement: its canonical JSON text, and where the log ended then.
+
+    `given` is all that it was computed from, `carried` the balances that it leaves to the next period; both are JSON.
+    """
 
     contract: str
     period: str
@@ -23,10 +26,11 @@ class Issued(NamedTuple):
     events: int
     digest: str
     statement: str
-    facts: str
+    given: str
+    carried: str
 
 
-_COLUMNS = 'contract, period, first, "end", rulebook, position, events, digest, statement, facts'
+_COLUMNS = 'contract, period, first, "end", rulebook, position, events, digest, statement, given, carried'
 
 
 def issued(cursor: Rows, contract: str, period: str) -> Issued | None:
@@ -43,6 +47,24 @@ def of_contract(cursor: Rows, contract: str) -> list[Issued]:
         (contract,),
     )
     return [Issued(*row) for row in rows]
+
+
+def of_rulebook(cursor: Rows, rulebook: str, period: str) -> list[Issued]:
+    """The closed statements of the period under any version of the rulebook, by contract."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM settle.statements WHERE rulebook = %s AND period = %s ORDER BY contract",  # noqa: S608
+        (rulebook, period),
+    )
+    return [Issued(*row) for row in rows]
+
+
+def carried(cursor: Rows, contracts: Sequence[str], period: str) -> dict[str, str]:
+    """What the closed statements of the period carry on, as JSON, by contract."""
+    rows = cursor.execute(
+        "SELECT contract, carried FROM settle.statements WHERE contract = ANY(%s) AND period = %s",
+        (list(contracts), period),
+    )
+    return dict(rows.fetchall())
 
 
 def closed_contracts(cursor: Rows, contracts: Sequence[str], period: str) -> set[str]:

@@ -20,6 +20,7 @@ from engine.events import (
     RulebookPublished,
     StatementClosed,
 )
+from engine.facts import Grain
 
 WHEN: dict[str, Any] = {"source": "test", "time": datetime(2026, 1, 1, tzinfo=UTC)}
 READY = Surroundings(partner_known=True, rulebook_currency=None)
@@ -111,18 +112,20 @@ def published(version: int) -> RulebookPublished:
     return RulebookPublished(**WHEN, id=str(version), rulebook="simple", version=version, text="...")
 
 
-def version(number: int, valid_from: str, currency: str = "CNY", grain: tuple[str, ...] = ()) -> Version:
+def version(number: int, valid_from: str, currency: str = "CNY", grain: Grain = Grain()) -> Version:  # noqa: B008
     return Version(number, date.fromisoformat(valid_from), currency, f"digest {number}", grain)
 
 
-FIRST = Rulebook("simple", (version(1, "2026-01-01", grain=("province",)),))
+FIRST = Rulebook(
+    "simple", (version(1, "2026-01-01", grain=Grain(("province",), (("billing.charged", "max amount"),))),)
+)
 
 
 def test_versions_follow_one_another_and_the_grain_holds_what_any_needs() -> None:
-    second = version(2, "2026-07-01", grain=("product",))
+    second = version(2, "2026-07-01", grain=Grain(("product",), currencies=("USD",)))
     assert rulebook.decide(FIRST, published(2), second, None) == (published(2),)
     book = rulebook.evolve(FIRST, published(2), second)
-    assert book.grain == ("product", "province")
+    assert book.grain == Grain(("product", "province"), (("billing.charged", "max amount"),), ("USD",))
     days = ["2025-12-31", "2026-01-01", "2026-06-30", "2026-07-01"]
     found = [rulebook.in_force(book, date.fromisoformat(day)) for day in days]
     assert [v and v.version for v in found] == [None, 1, 1, 2]
@@ -154,7 +157,8 @@ def closing(digest: str) -> StatementClosed:
         position=7,
         digest=digest,
         statement="{}",
-        facts="[]",
+        given="{}",
+        carried="[]",
     )
 
 

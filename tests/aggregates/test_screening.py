@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from engine.aggregates.screening import SENTENCES, screened
+from engine.facts import Grain
 from engine.store.registry import TERMS
 
 
@@ -19,7 +20,8 @@ def terms(**changed: Any) -> pl.DataFrame:
         "calendar": "monthly",
         "time_zone": "Asia/Shanghai",
         "products": ["ringtone"],
-        "grain": [],
+        "grain": Grain().text,
+        "currencies": [],
         "since": -1,
     } | changed
     return pl.DataFrame([row], schema=TERMS)
@@ -63,6 +65,13 @@ def event(**changed: Any) -> pl.DataFrame:
 )
 def test_an_event_is_judged_by_its_contracts_terms(changed: dict[str, Any], refusal: str | None) -> None:
     assert screened(event(**changed), terms())["refusal"].to_list() == [refusal]
+
+
+def test_currencies_that_the_rulebook_names_are_accepted_beside_the_contracts() -> None:
+    both = terms(currencies=["USD"])
+    assert screened(event(currency="USD"), both)["refusal"].to_list() == [None]
+    assert screened(event(currency="CNY"), both)["refusal"].to_list() == [None]
+    assert screened(event(currency="EUR"), both)["refusal"].to_list() == ["currency-mismatch"]
 
 
 def test_without_products_and_without_an_end_everything_after_the_beginning_is_accepted() -> None:

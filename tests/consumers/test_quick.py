@@ -69,7 +69,7 @@ NUMBERS = [
     "1.5 ",
 ]
 TEXTS = ["", "x" * 256, "x" * 257, "é" * 256, "a\u007fb", "a\u0085b", "a\u2028b", "\ufeff", " ", None, 7, "广东"]
-NAMES = ["", "Province", "1a", "a-b", "a" * 64, "a" * 65, "é", "province_2", "a\n"]
+NAMES = ["", "amount", "quantity", "Province", "1a", "a-b", "a" * 64, "a" * 65, "é", "province_2", "a\n"]
 
 
 @settings(max_examples=400)
@@ -85,7 +85,8 @@ NAMES = ["", "Province", "1a", "a-b", "a" * 64, "a" * 65, "é", "province_2", "a
             "data/amount": st.sampled_from(NUMBERS),
             "data/quantity": st.sampled_from([*NUMBERS, None]),
             "data/meter": st.sampled_from(["sms", ...]),
-            "data/refunds": st.sampled_from(["e1", ...]),
+            "data/refunds": st.sampled_from(["e1", None, ...]),
+            "data/charged_at": st.sampled_from([*TIMES, None, ...]),
             "data/product": st.sampled_from(TEXTS),
             "data/currency": st.sampled_from(["CNY", "USD", "cny", "XXX", ""]),
             "data/attributes": st.dictionaries(st.sampled_from(NAMES), st.sampled_from(TEXTS), max_size=2),
@@ -114,3 +115,9 @@ def test_bytes_never_raise(raw: bytes) -> None:
 def test_a_repeated_key_means_the_same_both_ways() -> None:
     raw = altered("data/amount", "1")
     assert agrees(raw.replace(b'"amount": "1"', b'"amount": "2", "amount": "1"'))
+
+
+@pytest.mark.parametrize("name", ["amount", "quantity"])
+def test_a_further_amount_under_a_name_of_the_messages_own_is_left_to_the_models(name: str) -> None:
+    assert agrees(altered("data/amounts", {"amounts": "1"}))
+    assert quick(altered("data/amounts", {name: "1"})) is None

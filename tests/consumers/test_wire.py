@@ -9,10 +9,30 @@ import pytest
 from consumers import wire
 from consumers.decode import decode
 from docs import write_wire
-from engine.events import BY_NAME, StatementClosed
-from engine.settlement.recording import Readable
+from engine.events import BY_NAME, ISSUED, FxRatePublished, PointsBurned
+from engine.settlement.recording import Readable, Unreadable
 from tests.consumers.test_decode import BAD, GOOD
 from tests.histories import charged, message, registered, signed
+
+CASE: dict[str, Any] = {
+    "case": "K-1", "partner": "P-1", "contract": "C-1", "product": "ringtone", "service": "sms", "kind": "failure",
+    "severity": "high",
+}  # fmt: skip
+CLOSED: dict[str, Any] = {
+    "upheld": True, "minutes": "12.5", "affected": 300, "compensation": "20.00", "currency": "CNY", "late": False,
+}  # fmt: skip
+CONTENT: dict[str, Any] = {"partner": "P-1", "contract": "C-1", "content": "song 7", "product": "ringtone"}
+POINTS: dict[str, Any] = {"partner": "P-1", "program": "club", "reason": "agreed"}
+GRADE: dict[str, Any] = {
+    "partner": "P-1", "scorecard": "agents", "period": "2026-10", "reason": "agreed", "author": "Li",
+}  # fmt: skip
+RATE: dict[str, Any] = {
+    "publisher": "ECB",
+    "base": "EUR",
+    "quote": "CNY",
+    "day": "2026-10-01",
+    "rate": "7.805200000001",
+}
 
 MESSAGES = [
     registered(),
@@ -21,9 +41,43 @@ MESSAGES = [
     message("rulebook.published", "1", {"rulebook": "r", "version": 1, "text": "rulebook: r"}),
     message("usage.recorded", "1", {"contract": "C-1", "meter": "sms-mt", "quantity": "-1.5"}),
     charged("1", quantity=2, amounts={"discount": "0.10"}, attributes={"province": "GD"}),
-    message("billing.refunded", "1", {"contract": "C-1", "amount": "1", "currency": "CNY", "refunds": "e1"}),
-    message("billing.written_off", "1", {"contract": "C-1", "amount": "1", "currency": "CNY"}),
+    message(
+        "billing.refunded",
+        "1",
+        {
+            "contract": "C-1",
+            "amount": "1",
+            "currency": "CNY",
+            "refunds": "e1",
+            "charged_at": "2026-09-30T23:00:00+08:00",
+        },
+    ),
+    message(
+        "billing.written_off",
+        "1",
+        {"contract": "C-1", "amount": "1", "currency": "CNY", "refunds": "e1", "charged_at": "2026-09-30T23:00:00Z"},
+    ),
     message("billing.collected", "1", {"contract": "C-1", "amount": "1", "currency": "CNY"}),
+    message("advance.paid", "1", {"contract": "C-1", "amount": "5000", "currency": "CNY", "product": "album"}),
+    message("case.opened", "1", CASE),
+    message("case.acknowledged", "1", CASE),
+    message("case.answered", "1", CASE | {"on_time": True, "minutes": 90}),
+    message("case.escalated", "1", CASE),
+    message("case.closed", "1", CASE | CLOSED),
+    message("case.reopened", "1", CASE),
+    message("training.enrolled", "1", {"partner": "P-1", "course": "basics", "participant": "Li"}),
+    message(
+        "training.completed", "1", {"partner": "P-1", "course": "basics", "certificate": "7", "expires": "2027-01-01"}
+    ),
+    message("content.submitted", "1", CONTENT | {"on_time": False}),
+    message("content.reviewed", "1", CONTENT | {"approved": True}),
+    message("content.published", "1", CONTENT),
+    message("content.withdrawn", "1", CONTENT),
+    message("points.adjusted", "1", POINTS | {"points": "-12.5", "author": "Li", "approver": "Wu"}),
+    message("points.burned", "1", POINTS | {"points": "0.50", "reference": "gift 7"}),
+    message("assessment.overridden", "1", GRADE | {"grade": "A", "score": "91.5", "approver": "Wu"}),
+    message("assessment.reassessed", "1", GRADE),
+    message("fx.rate_published", "1", RATE),
 ]
 
 
@@ -37,7 +91,7 @@ def test_the_documents_are_what_the_models_say() -> None:
 
 
 def test_every_stored_event_but_the_engines_own_has_a_message() -> None:
-    assert {json.loads(raw)["type"] for raw in MESSAGES} == set(BY_NAME) - {StatementClosed.NAME}
+    assert {json.loads(raw)["type"] for raw in MESSAGES} == set(BY_NAME) - set(ISSUED)
     assert len(wire.MESSAGES) == len(MESSAGES)
 
 
@@ -63,3 +117,72 @@ def test_the_asyncapi_document_names_every_message() -> None:
     assert document["asyncapi"].startswith("3.")
     for name, said in document["components"]["messages"].items():
         assert (write_wire.FOLDER / said["payload"]["schema"]["$ref"]).is_file(), name
+
+
+# Each: the type, its data, what the sentence must say, and whether a JSON Schema can say it too.
+REFUSED: list[tuple[str, dict[str, Any], str, bool]] = [
+    ("billing.refunded", {"contract": "C-1", "amount": "1", "currency": "CNY"}, "data.refunds: is missing", True),
+    ("billing.written_off", {"contract": "C-1", "amount": "1", "currency": "CNY", "charged_at": "2026-09-30T23:00:00"},
+     "data.charged_at: the time has no zone", False),
+    ("billing.charged", {"contract": "C-1", "amount": "1", "currency": "CNY", "amounts": {"quantity": "1"}},
+     "a further amount cannot be called quantity", True),
+    ("billing.charged", {"contract": "C-1", "amount": "1", "currency": "CNY", "charged_at": "2026-09-30T23:00:00Z"},
+     "data.charged_at: unknown field", True),
+    ("advance.paid", {"contract": "C-1", "amount": "-1", "currency": "CNY"}, "data.amount", True),
+    ("advance.paid", {"contract": "C-1", "amount": "1", "currency": "CNY", "quantity": "1"}, "data.quantity", True),
+    ("case.opened", {**CASE, "kind": "grudge"}, "data.kind", True),
+    ("case.opened", {**CASE, "severity": "dire"}, "data.severity", True),
+    ("case.opened", {**CASE, "upheld": True}, "data.upheld: unknown field", True),
+    ("case.answered", {**CASE, "minutes": "-1"}, "and not negative", True),
+    ("case.answered", {**CASE, "on_time": "yes"}, "data.on_time", True),
+    ("case.closed", {**CASE, "compensation": "1"}, "compensation and currency go together", True),
+    ("case.closed", {**CASE, "currency": "CNY"}, "compensation and currency go together", True),
+    ("case.closed", {"case": "K", "partner": "P", "kind": "failure", "compensation": "1", "currency": "CNY"},
+     "settled under a contract; name it", True),
+    ("training.completed", {"partner": "P-1"}, "data.course: is missing", True),
+    ("training.completed", {"partner": "P-1", "course": "basics", "expires": "soon"}, "data.expires", False),
+    ("content.reviewed", CONTENT, "data.approved: is missing", True),
+    ("points.adjusted", {**POINTS, "points": "1", "author": "Li"}, "data.approver: is missing", True),
+    ("points.burned", {**POINTS, "points": "0"}, "above 0 where points are burned", True),
+    ("points.burned", {**POINTS, "points": "0.000000"}, "above 0", True),
+    ("points.burned", {**POINTS, "points": 0}, "above 0", True),
+    ("points.burned", {**POINTS, "points": "0.0000001"}, "above 0", True),
+    ("assessment.reassessed", {**GRADE, "period": "2026-13"}, "is not a period; write", True),
+    ("assessment.reassessed", {**GRADE, "period": "2026-W54"}, "is not a period; write", False),
+    ("fx.rate_published", {**RATE, "rate": "0"}, "12 after the point, and above 0", True),
+    ("fx.rate_published", {**RATE, "rate": "1.1234567890123"}, "12 after the point", True),
+    ("fx.rate_published", {**RATE, "rate": 7.8}, "12 after the point", True),
+    ("fx.rate_published", {**RATE, "quote": "XXZ"}, "is not a currency of ISO 4217", True),
+    ("fx.rate_published", {**RATE, "source": "ECB"}, "data.source: unknown field", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "data", "said", "in_schema"), REFUSED, ids=range(len(REFUSED)))
+def test_what_fits_no_type_is_unreadable_and_says_why(
+    kind: str, data: dict[str, Any], said: str, in_schema: bool
+) -> None:
+    raw = message(kind, "1", data)
+    found = decode(raw)
+    assert isinstance(found, Unreadable)
+    assert said in found.cause
+    if in_schema:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(json.loads(raw), schema(kind))
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [("7.80", "7.8"), ("7", "7"), (7, "7"), ("0.000000000001", "0.000000000001"), ("999999999999.5", "999999999999.5")],
+)
+def test_a_rate_is_kept_as_canonical_text(written: str | int, kept: str) -> None:
+    found = decode(message("fx.rate_published", "1", RATE | {"rate": written}))
+    assert isinstance(found, Readable)
+    assert isinstance(found.event, FxRatePublished)
+    assert found.event.rate == kept
+
+
+def test_numbers_of_partner_events_are_kept_in_micros() -> None:
+    found = decode(message("points.burned", "1", POINTS | {"points": "0.50"}))
+    assert isinstance(found, Readable)
+    assert isinstance(found.event, PointsBurned)
+    assert found.event.points == 500_000

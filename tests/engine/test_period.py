@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.wire import YEAR_END, YEAR_MIN
+from consumers.fields import YEAR_END, YEAR_MIN
 from engine.period import Calendar, Period, UnreadablePeriod, located
 
 days = st.dates(date(1970, 1, 1), date(2099, 12, 31))

@@ -10,7 +10,10 @@ import yaml
 
 from engine.facts import Fact
 from engine.outcomes import Outcome
+from engine.period import Calendar, Period
 from engine.rules.check import check
+from engine.rules.evaluate import settle
+from engine.rules.given import Given
 from engine.rules.model import Rulebook
 
 HERE = Path(__file__).parent
@@ -53,6 +56,11 @@ def accepted(text: str) -> Rulebook:
 
 def facts_of(given: dict[str, Any]) -> list[Fact]:
     return [_fact(key, value) for key, value in given.items()]
+
+
+def settled(rulebook: Rulebook, facts: list[Fact]) -> Outcome:
+    """One contract by itself, in the month from which the rulebook is valid."""
+    return settle(rulebook, Given(Period.containing(rulebook.valid_from, Calendar.monthly), tuple(facts)))
 
 
 def amounts_of(outcome: Outcome) -> dict[str, Decimal]:

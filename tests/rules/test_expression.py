@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.rules.expression import Binary, Constant, ExpressionError, Extreme, Name, Negation, Operator, names, parse
+from engine.language.expression import (
+    Binary,
+    Constant,
+    ExpressionError,
+    Extreme,
+    Name,
+    Negation,
+    Operator,
+    names,
+    parse,
+)
 
 leaves = st.one_of(
     st.sampled_from(["sales", "net sales", "tier 2", "_x"]).map(Name),

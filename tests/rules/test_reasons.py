@@ -1,12 +1,11 @@
 from decimal import Decimal
 
-from rule_cases import EXAMPLE, accepted, facts_of
+from rule_cases import EXAMPLE, accepted, facts_of, settled
 
 from engine.outcomes import How
-from engine.rules.evaluate import settle
 
 RULEBOOK = accepted(EXAMPLE)
-OUTCOME = settle(
+OUTCOME = settled(
     RULEBOOK,
     facts_of(
         {
@@ -53,7 +52,7 @@ def test_unrounded_lines_carry_the_working_digits():
 
 
 def test_shares_show_floor_and_remainder():
-    outcome = settle(RULEBOOK, facts_of({"billing.charged amount": "1000.01"}))
+    outcome = settled(RULEBOOK, facts_of({"billing.charged amount": "1000.01"}))
     supplier, broker = outcome.shares
     assert [(part.how, str(part.value)) for part in supplier.reason.parts] == [
         (How.step, "580.01"),
@@ -67,13 +66,13 @@ def test_shares_show_floor_and_remainder():
 
 
 def test_no_facts_and_no_negative_zero():
-    outcome = settle(RULEBOOK, [])
+    outcome = settled(RULEBOOK, [])
     assert outcome.payable == 25
     assert not any(str(line.amount).startswith("-0") for line in outcome.lines)
 
 
 def test_grain_is_what_is_declared_and_what_is_filtered_on():
-    assert RULEBOOK.grain == ("department", "meter", "product")
+    assert RULEBOOK.whole_grain.dimensions == ("department", "meter", "product")
     assert RULEBOOK.payable_step == "payable"
 
 
@@ -102,7 +101,7 @@ def test_every_reason_of_an_expression_follows_from_its_parts():
 
 def test_shares_of_a_negative_amount_are_floored_towards_zero():
     text = EXAMPLE.replace('"max(share + marketing fund - uses, 25)"', "share + marketing fund - uses")
-    supplier, broker = settle(accepted(text), facts_of({"billing.refunded amount": "1000.01"})).shares
+    supplier, broker = settled(accepted(text), facts_of({"billing.refunded amount": "1000.01"})).shares
     # 60% less 2% of -1000.01 is -580.01 to the cent
     assert [str(part.value) for part in supplier.reason.parts] == ["-580.01", "-551.00", "-0.01"]
     assert [str(part.value) for part in broker.reason.parts] == ["-580.01", "-29.00"]
@@ -112,6 +111,6 @@ def test_amounts_that_round_to_nothing_are_zero_without_a_sign():
     text = EXAMPLE.replace(
         '"max(share + marketing fund - uses, 25)"', "0 - 0.001 + 0 * (share + marketing fund + uses)"
     )
-    outcome = settle(accepted(text), [])
+    outcome = settled(accepted(text), [])
     assert str(outcome.payable) == "0.00"
     assert [str(share.amount) for share in outcome.shares] == ["0.00", "0.00"]

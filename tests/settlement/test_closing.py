@@ -39,7 +39,7 @@ def test_an_open_statement_follows_the_events(store: Store) -> None:
         "state": "open", "rulebook": statement(store)["rulebook"],
         "lines": [{"name": "payable", "amount": "1.01", "clause": None}], "payable": "1.01",
         "parties": [{"party": "partner", "amount": "1.01"}], "evidence": {"events": 1, "positions": [1, 4]},
-        "late": 0, "digest": digest(statement(store)),
+        "balances": [], "late": 0, "digest": digest(statement(store)),
     }  # fmt: skip
     take(store, charged("2", amount="2.00"))
     assert statement(store)["payable"] == "2.01"
@@ -153,9 +153,9 @@ def test_every_amount_leads_to_its_facts_and_they_to_their_events(store: Store) 
         assert {leaf.name: leaf.value for leaf in leaves} == {
             "billing.charged amount province=GD": Decimal("4.01"), "billing.charged amount province absent": Decimal(4),
         }  # fmt: skip
-        gd = next(fact for fact in seen.calculated.facts if fact.dimensions == (("province", "GD"),))
+        gd = next(fact for fact in seen.calculated.given.facts if fact.dimensions == (("province", "GD"),))
         to = seen.statement["evidence"]["positions"][1]
-        found = witnesses(cursor, "C-1", OCTOBER, seen.calculated.facts, to=to, each=9)
+        found = witnesses(cursor, "C-1", OCTOBER, seen.calculated.given.facts, to=to, each=9)
         assert [(w.id, w.value) for w in found[gd]] == [("1", "2.01"), ("3", "2")]
         assert {fact: len(events) for fact, events in found.items()} == {fact: fact.events for fact in found}
         assert witnesses(cursor, "C-1", OCTOBER, [gd], to=to, each=1)[gd] == found[gd][:1]

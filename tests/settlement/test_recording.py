@@ -224,7 +224,11 @@ def test_any_cutting_with_repeats_ends_as_the_plain_history(
     postgres: str, raws: list[bytes], data: st.DataObject
 ) -> None:
     """Signed first or last, in any batches, with any repeats: the same facts, and one event each."""
-    setup = [registered(), *(signed(contract) for contract in ("C-1", "C-2", "C-3")), published(dimensions="province")]
+    derived = "measures:\n  greatest: {event: billing.charged, max: amount}\n  latest: {event: usage.recorded, last: quantity}\n"
+    derived += '  fees: {event: billing.charged, each: "max(2.99% * amount - discount, 1.75)"}'
+    book = message("rulebook.published", "r1", {"rulebook": "simple", "version": 1, "text": RULEBOOK.format(
+        version=1, month=1, dimensions="province, charged_in, currency").replace("measures:", derived)})  # fmt: skip
+    setup = [registered(), *(signed(contract) for contract in ("C-1", "C-2", "C-3")), book]
     plain = [*setup, *raws]
     repeated = list(raws)
     for raw in data.draw(st.lists(st.sampled_from(raws), max_size=10)) if raws else []:

@@ -17,8 +17,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from engine.language.words import FUNCTIONS, NAME_LENGTH_MAX, NAME_PATTERN, Unreadable, number
 from engine.money import difference, plain, product, quotient, total
-from engine.rules.words import FUNCTIONS, NAME_LENGTH_MAX, NAME_PATTERN, Unreadable, number
 
 LENGTH_MAX = 1000
 DEPTH_MAX = 32

@@ -1,0 +1,64 @@
+"""What is reported about a partner: cases, training, content, points and assessments.
+
+Whether an event fits the life of its case or content is not judged here yet; what it refers to must be there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.aggregates.contract import Contract, OtherCurrency, UnknownContract, UnknownPartner
+from engine.aggregates.refusal import Refused
+from engine.events import AssessmentOverridden, CaseClosed, PointsAdjusted, ReportedEvent
+
+
+class OtherPartner(Refused):
+    code = "other-partner"
+
+
+class ApproverIsAuthor(Refused):
+    code = "approver-is-author"
+
+
+class Surroundings(NamedTuple):
+    """What the events refer to. `contract` is the one that the event names, where it is signed."""
+
+    partner_known: bool
+    contract: Contract | None
+
+
+def decide(command: ReportedEvent, surroundings: Surroundings) -> tuple[ReportedEvent, ...]:
+    """Raises UnknownPartner, UnknownContract, OtherPartner, OtherCurrency, ApproverIsAuthor."""
+    if not surroundings.partner_known:
+        raise UnknownPartner(
+            f"partner {command.partner} of this {command.NAME} is not registered; send its partner.registered, and this "
+            "message is recycled by itself",
+            waits_for=f"partner:{command.partner}",
+        )
+    if command.contract is not None:
+        _check_contract(command, command.contract, surroundings.contract)
+    if isinstance(command, (PointsAdjusted, AssessmentOverridden)) and command.author == command.approver:
+        raise ApproverIsAuthor(
+            f"{command.author} cannot approve what {command.author} wrote; have somebody else approve it, send it under a "
+            "new id, and write this message off"
+        )
+    return (command,)
+
+
+def _check_contract(command: ReportedEvent, named: str, contract: Contract | None) -> None:
+    if contract is None:
+        raise UnknownContract(
+            f"contract {named} of this {command.NAME} is not signed; send its contract.signed, and this message is "
+            "recycled by itself",
+            waits_for=f"contract:{named}",
+        )
+    if contract.partner != command.partner:
+        raise OtherPartner(
+            f"contract {named} is with partner {contract.partner}, not with {command.partner}; send it with the right "
+            "one under a new id, and write this message off"
+        )
+    if isinstance(command, CaseClosed) and command.currency not in {None, contract.currency}:
+        raise OtherCurrency(
+            f"contract {named} settles in {contract.currency}, and this compensation is in {command.currency}; send it "
+            "in that currency under a new id, and write this message off"
+        )

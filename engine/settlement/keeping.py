@@ -1,0 +1,78 @@
+"""What a statement was computed from, as text: so that a closed one can be computed again, to the digit, for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from engine.facts import Fact
+from engine.money import plain, working
+from engine.outcomes import Balance
+from engine.period import Period
+from engine.rules.given import Given, Rate
+
+
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON
+    return msgspec.json.Encoder(order="sorted").encode(value)
+
+
+def balances_text(balances: Iterable[Balance]) -> str:
+    """JSON rows of step, kind, day and amount."""
+    return canonical([[b.step, b.kind, b.day and b.day.isoformat(), plain(b.amount)] for b in balances]).decode()
+
+
+def balances_of(text: str) -> tuple[Balance, ...]:
+    return tuple(
+        Balance(step, kind, None if day is None else date.fromisoformat(day), working(Decimal(amount)))
+        for step, kind, day, amount in msgspec.json.decode(text)
+    )
+
+
+def facts_rows(facts: Iterable[Fact]) -> list[list[Any]]:
+    """Rows of event, field, dimensions, events, value and at."""
+    return [[f.event, f.field, dict(f.dimensions), f.events, plain(f.value), f.at] for f in facts]
+
+
+def facts_of(rows: Iterable[list[Any]]) -> tuple[Fact, ...]:
+    return tuple(
+        Fact(event, field, tuple(sorted(dimensions.items())), events, Decimal(value), at)
+        for event, field, dimensions, events, value, at in rows
+    )
+
+
+def given_text(given: Given) -> str:
+    """JSON of all that is given, but for the period, and of origins their periods alone: they have statements too."""
+    return canonical(
+        {
+            "facts": facts_rows(given.facts),
+            "carried": msgspec.Raw(balances_text(given.carried).encode()),
+            "begins": given.begins and given.begins.isoformat(),
+            "partner": given.partner,
+            "grade": given.grade,
+            "grade_before": given.grade_before,
+            "rates": [[r.publisher, r.base, r.quote, r.day.isoformat(), plain(r.rate)] for r in given.rates],
+            "origins": [str(origin.given.period) for origin in given.origins],
+        }
+    ).decode()
+
+
+def given_of(text: str, period: Period) -> tuple[Given, tuple[Period, ...]]:
+    """What was given, without its origins, and the periods of those."""
+    kept = msgspec.json.decode(text)
+    begins = kept["begins"]
+    given = Given(
+        period,
+        facts_of(kept["facts"]),
+        balances_of(canonical(kept["carried"]).decode()),
+        None if begins is None else date.fromisoformat(begins),
+        kept["partner"],
+        kept["grade"],
+        kept["grade_before"],
+        tuple(Rate(publisher, base, quote, date.fromisoformat(day), Decimal(rate))
+              for publisher, base, quote, day, rate in kept["rates"]),
+    )  # fmt: skip
+    return given, tuple(Period.parse(each) for each in kept["origins"])

@@ -1,0 +1,153 @@
+"""Assessments: scores as issued, the grades that persons gave instead, and who asked for a score anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from engine.events import AssessmentOverridden, AssessmentReassessed
+from engine.money import decimal_of_micros
+from engine.store.database import Rows
+
+
+class Issued(NamedTuple):
+    """A score as issued: `text` is its canonical JSON text. Versions of one score count from 1."""
+
+    scorecard: str
+    period: str
+    partner: str
+    version: int
+    grade: str
+    score: str
+    digest: str
+    text: str
+
+
+class Override(NamedTuple):
+    """The grade that a person gave, and another approved, instead of the assessed one."""
+
+    partner: str
+    grade: str
+    score: Decimal | None
+    reason: str
+    author: str
+    approver: str
+    source: str
+    id: str
+    position: int
+
+
+class Reassessment(NamedTuple):
+    """The wish that a score that was issued be computed again."""
+
+    partner: str
+    reason: str
+    author: str
+    source: str
+    id: str
+    position: int
+
+
+_ISSUED = "scorecard, period, partner, version, grade, score, digest, text"
+
+
+def save(cursor: Rows, rows: Sequence[Issued]) -> None:
+    with cursor.copy(f"COPY settle.scores ({_ISSUED}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def issued(cursor: Rows, scorecard: str, period: str, partners: Iterable[str] | None = None) -> dict[str, Issued]:
+    """By partner the latest version of its score in the period; of the given partners, or of all."""
+    named = None if partners is None else list(partners)
+    rows = cursor.execute(
+        f"SELECT DISTINCT ON (partner) {_ISSUED} FROM settle.scores "  # noqa: S608 - a constant
+        "WHERE scorecard = %s AND period = %s AND (%s::text[] IS NULL OR partner = ANY(%s)) "
+        "ORDER BY partner, version DESC",
+        (scorecard, period, named, named),
+    )
+    return {row[2]: Issued._make(row) for row in rows}
+
+
+def first_issued(cursor: Rows, scorecard: str, period: str) -> dict[str, str]:
+    """By partner the text of the first version of its score in the period."""
+    rows = cursor.execute(
+        "SELECT partner, text FROM settle.scores WHERE scorecard = %s AND period = %s AND version = 1",
+        (scorecard, period),
+    )
+    return dict(rows.fetchall())
+
+
+def save_overrides(cursor: Rows, told: Iterable[tuple[int, AssessmentOverridden]]) -> None:
+    """Keeps the grades that (position, event) tell."""
+    cursor.executemany(
+        "INSERT INTO settle.overrides (position, scorecard, period, partner, grade, score_micros, reason, author, "
+        "approver, source, id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (
+                position,
+                e.scorecard,
+                e.period,
+                e.partner,
+                e.grade,
+                e.score,
+                e.reason,
+                e.author,
+                e.approver,
+                e.source,
+                e.id,
+            )
+            for position, e in told
+        ],
+    )
+
+
+def overrides(cursor: Rows, scorecard: str, period: str, partners: Iterable[str] | None = None) -> dict[str, Override]:
+    """By partner the grade given last; of the given partners, or of all."""
+    named = None if partners is None else list(partners)
+    rows = cursor.execute(
+        "SELECT DISTINCT ON (partner) partner, grade, score_micros, reason, author, approver, source, id, position "
+        "FROM settle.overrides WHERE scorecard = %s AND period = %s AND (%s::text[] IS NULL OR partner = ANY(%s)) "
+        "ORDER BY partner, position DESC",
+        (scorecard, period, named, named),
+    )
+    return {
+        row[0]: Override._make([*row[:2], None if row[2] is None else decimal_of_micros(row[2]), *row[3:]])
+        for row in rows
+    }
+
+
+def save_reassessments(cursor: Rows, told: Iterable[tuple[int, AssessmentReassessed]]) -> None:
+    """Keeps the wishes that (position, event) tell."""
+    cursor.executemany(
+        "INSERT INTO settle.reassessments (position, scorecard, period, partner, reason, author, source, id) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (position, e.scorecard, e.period, e.partner, e.reason, e.author, e.source, e.id)
+            for position, e in told
+        ],
+    )  # fmt: skip
+
+
+def reassessments(cursor: Rows, scorecard: str, period: str) -> dict[str, list[Reassessment]]:
+    """By partner the wishes for its score in the period, in the order of the log."""
+    rows = cursor.execute(
+        "SELECT partner, reason, author, source, id, position FROM settle.reassessments "
+        "WHERE scorecard = %s AND period = %s ORDER BY position",
+        (scorecard, period),
+    )
+    found: dict[str, list[Reassessment]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(Reassessment._make(row))
+    return found
+
+
+def asked(cursor: Rows, period: str) -> set[str]:
+    """The scorecards of whose issued scores in the period somebody asked one to be computed again."""
+    rows = cursor.execute(
+        "SELECT DISTINCT scorecard FROM settle.reassessments r JOIN settle.scores s USING (scorecard, period, partner) "
+        "WHERE period = %s",
+        (period,),
+    )
+    return {row[0] for row in rows}
