@@ -17,6 +17,7 @@ from engine.rules.steps import BandTiers, Step
 from engine.rules.units import QUANTITY, add_step, measured
 
 _HUNDRED = 100
+_THOUSANDTH = Decimal("0.001")
 
 
 def check(draft: Draft, source: Source) -> None:
@@ -101,6 +102,9 @@ def _check_rate(path: Path, source: Source) -> None:
     if isinstance(text, str) and not text.endswith("%") and 1 < stated < _HUNDRED:
         cause = f"a rate of {text} on an amount of money means {text} times the amount"
         source.warn(path, cause, f"write {text}% if a percentage is meant")
+    elif isinstance(text, str) and text.startswith("0.") and text.endswith("%") and stated < _THOUSANDTH:
+        cause = f"a rate of {text} is less than a thousandth of the amount"
+        source.warn(path, cause, f"write {text.removesuffix('%')} if a fraction is meant")
 
 
 def _check_among(among: Sequence[Among], path: Path, source: Source) -> None:
