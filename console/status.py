@@ -41,6 +41,7 @@ def _told(cursor: Rows) -> dict[str, Any]:
         in_suspense.setdefault(state, {})[code] = number
     recycled = sum(in_suspense.get("recycled", {}).values())
     made = statements.count(cursor)
+    issued = statements.issued_events(cursor)
     late = statements.late_events(cursor)
     consumed = sum(a.next - a.start for a in accounts)
     return {
@@ -51,9 +52,10 @@ def _told(cursor: Rows) -> dict[str, Any]:
         ],
         "consumed": consumed,
         "total": total._asdict(),
-        # Every message consumed ended as something, and the log holds what was recorded, recycled and closed: no more.
-        "balanced": consumed == sum(total) and position == total.recorded + recycled + made,
+        # Every message consumed ended as something, and the log holds what was recorded, recycled and issued: no more.
+        "balanced": consumed == sum(total) and position == total.recorded + recycled + issued,
         "recycled": recycled,
+        "issued": issued,
         "statements": made,
         "suspense": in_suspense,
         "partners": registry.count(cursor, "partners"),
@@ -93,9 +95,10 @@ def _print(told: dict[str, Any]) -> None:
     )
     out.print(
         f"{told['log']['position']:,} in the log = {total['recorded']:,} recorded + {told['recycled']:,} recycled + "
-        f"{told['statements']:,} statements closed"
+        f"{told['issued']:,} issued"
     )
     out.print("both balance" if told["balanced"] else "THEY DO NOT BALANCE: stop, and report this", style="bold")
+    out.print(f"{told['statements']:,} statements are closed")
     for state, codes in told["suspense"].items():
         said = ", ".join(f"{code} {number:,}" for code, number in codes.items())
         out.print(f"suspense, {state.replace('_', ' ')}: {said}")

@@ -27,6 +27,7 @@ from consumers.fields import (
     Time,
     TimeZone,
 )
+from engine.events import LatePolicy
 from engine.period import Calendar
 
 
@@ -49,7 +50,11 @@ class PartnerRegisteredData(Told):
 
 
 class ContractSignedData(Told):
-    """A contract with a partner, in force from `valid_from` up to, and without, `valid_to`."""
+    """A contract with a partner, in force from `valid_from` up to, and without, `valid_to`.
+
+    `late_events` says what an event does that comes after its period was closed: it becomes an adjustment (`adjust`), one that
+    waits until a person approves it (`hold`), or it is suspended (`suspend`).
+    """
 
     contract: Text
     partner: Text
@@ -61,6 +66,7 @@ class ContractSignedData(Told):
     calendar: Calendar = Calendar.monthly
     time_zone: TimeZone = "UTC"
     products: Annotated[tuple[Text, ...], Field(min_length=1, max_length=10_000)] | None = None
+    late_events: LatePolicy = LatePolicy.adjust
 
 
 class ContractTerminatedData(Told):
@@ -72,11 +78,13 @@ class ContractTerminatedData(Told):
 
 
 class RulebookPublishedData(Told):
-    """A rulebook version, as written (YAML)."""
+    """A rulebook version, as written (YAML). One that reaches into closed periods names its author, and another approver."""
 
     rulebook: Text
     version: Annotated[int, Field(ge=1, le=1_000_000)]
     text: RulebookText
+    author: Text | None = None
+    approver: Text | None = None
 
 
 class UsageRecordedData(_Data):

@@ -10,6 +10,7 @@ A shape that has to change gets a new stored name and a new class; the old class
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import ClassVar, get_args
 
 import msgspec
@@ -24,6 +25,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     source: str
     id: str
     time: datetime
+
+
+class LatePolicy(StrEnum):
+    """What an event does that comes after its period was closed: it becomes an adjustment; one that waits until a person
+    approves it; or it is suspended.
+    """
+
+    adjust = "adjust"
+    hold = "hold"
+    suspend = "suspend"
 
 
 class PartnerRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -49,6 +60,7 @@ class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     calendar: Calendar = Calendar.monthly
     time_zone: str = "UTC"
     products: tuple[str, ...] | None = None
+    late_events: LatePolicy = LatePolicy.adjust
 
 
 class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -61,12 +73,14 @@ class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, g
 
 
 class RulebookPublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`text` is the rulebook as written (YAML)."""
+    """`text` is the rulebook as written (YAML). One that reaches into closed periods has an author, and another approver."""
 
     NAME: ClassVar[str] = "rulebook.published"
     rulebook: str
     version: int
     text: str
+    author: str | None = None
+    approver: str | None = None
 
 
 class StreamedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -271,8 +285,8 @@ class FxRatePublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class StatementClosed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A statement as issued. `statement` is its canonical JSON text; `given` all that it was computed from; `carried` the
-    balances that it leaves to the next period. Both are JSON.
+    """A statement as issued: version 1 of it. `statement` is its canonical JSON text; `given` all that it was computed from;
+    `carried` the balances that it leaves to the next period; `seals` the digests of the events that it stands on. All are JSON.
 
     `position` is the end of the log at closing: every event up to it is in the facts, none after it.
     """
@@ -285,6 +299,44 @@ class StatementClosed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
     statement: str
     given: str
     carried: str
+    seals: str
+
+
+class StatementRestated(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A closed statement computed again after the past had changed: version 2 or later, with fields as those of the closing.
+
+    `adjustment` (JSON) is what changed against the version before, and why; the next statement of the contract that is closed
+    takes it up. Where the contract's late events wait for a person, `author` asked for it and `approver` approved it.
+    """
+
+    NAME: ClassVar[str] = "statement.restated"
+    contract: str
+    period: str
+    version: int
+    position: int
+    digest: str
+    statement: str
+    given: str
+    carried: str
+    seals: str
+    adjustment: str
+    author: str | None = None
+    approver: str | None = None
+
+
+class PeriodClosed(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A closing of a period is complete. `root` commits to every statement that it issued, and by `previous` to those of the
+    closings of the period before it; `head` is that of the chain over the log up to `position`.
+    """
+
+    NAME: ClassVar[str] = "period.closed"
+    period: str
+    number: int
+    position: int
+    head: str
+    statements: int
+    root: str
+    previous: str | None = None
 
 
 class AssessmentCompleted(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -306,7 +358,7 @@ class AssessmentCompleted(Event, frozen=True, kw_only=True, omit_defaults=True, 
 PartnerEvent = PartnerRegistered
 ContractEvent = ContractSigned | ContractTerminated
 RulebookEvent = RulebookPublished
-StatementEvent = StatementClosed
+StatementEvent = StatementClosed | StatementRestated
 VolumeEvent = UsageRecorded | BillingCharged | BillingRefunded | BillingWrittenOff | BillingCollected | AdvancePaid
 # Those that are folded into partner facts.
 CountedEvent = CaseEvent | TrainingEvent | ContentEvent
@@ -318,7 +370,9 @@ REPORTED: dict[str, type[ReportedEvent]] = {
     for event in base.__subclasses__()
 }
 # Those that the engine alone makes: they are in the log, and never on the wire.
-ISSUED: dict[str, type[Event]] = {event.NAME: event for event in (StatementClosed, AssessmentCompleted)}
+ISSUED: dict[str, type[Event]] = {
+    event.NAME: event for event in (StatementClosed, StatementRestated, PeriodClosed, AssessmentCompleted)
+}
 _TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublished)
 BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished)}
 BY_NAME |= VOLUME | REPORTED | ISSUED

@@ -6,7 +6,7 @@ from datetime import date
 from typing import NamedTuple, assert_never
 
 from engine.aggregates.refusal import Refused
-from engine.events import ContractEvent, ContractSigned, ContractTerminated
+from engine.events import ContractEvent, ContractSigned, ContractTerminated, LatePolicy
 from engine.period import Calendar
 
 
@@ -24,6 +24,7 @@ class Contract(NamedTuple):
     time_zone: str
     products: tuple[str, ...] | None
     terminated: bool = False
+    late_events: LatePolicy = LatePolicy.adjust
 
 
 class AlreadySigned(Refused):
@@ -125,6 +126,7 @@ def evolve(contract: Contract | None, event: ContractEvent) -> Contract:
                 calendar=event.calendar,
                 time_zone=event.time_zone,
                 products=event.products,
+                late_events=event.late_events,
             )
         case ContractTerminated():
             assert contract is not None, event

@@ -1,4 +1,8 @@
-"""A rulebook: its published versions, in the order of the days from which they are valid."""
+"""A rulebook: its published versions, by number.
+
+On a day the version counts that begins last before it; of versions that begin on the same day, the one published last: it
+replaces the others.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from engine.facts import Grain
 
 
 class Version(NamedTuple):
-    """One published version. It is valid from `valid_from` until the next version's day."""
+    """One published version. It is valid from `valid_from` until the day of the version that begins next."""
 
     version: int
     valid_from: date
@@ -21,7 +25,7 @@ class Version(NamedTuple):
 
 
 class Rulebook(NamedTuple):
-    """The versions by number, ascending; so are their days."""
+    """The versions by number, ascending."""
 
     rulebook: str
     versions: tuple[Version, ...]
@@ -36,10 +40,6 @@ class VersionNotNext(Refused):
     code = "version-not-next"
 
 
-class DayTaken(Refused):
-    code = "rulebook-day-taken"
-
-
 class CurrencyChanged(Refused):
     code = "rulebook-currency-changed"
 
@@ -52,8 +52,10 @@ class InvalidRulebook(Refused):
     code = "rulebook-invalid"
 
 
-class PeriodClosed(Refused):
-    code = "rulebook-reaches-closed-period"
+class NotApproved(Refused):
+    """A version that changes closed periods takes two persons."""
+
+    code = "rulebook-not-approved"
 
 
 class MeasureFails(Refused):
@@ -65,7 +67,7 @@ class MeasureFails(Refused):
 def decide(
     rulebook: Rulebook | None, command: RulebookPublished, version: Version, closed_to: date | None
 ) -> tuple[RulebookEvent, ...]:
-    """`version` is what the checker read from the command's text; no period up to `closed_to` can change any more.
+    """`version` is what the checker read from the command's text; statements are closed up to `closed_to`.
 
     Raises the refusals above.
     """
@@ -80,19 +82,16 @@ def decide(
             f"the next version of {name} is {len(published) + 1}, not {command.version}; a published version never "
             "changes, so give a changed text the next number"
         )
-    if published and version.valid_from <= published[-1].valid_from:
-        raise DayTaken(
-            f"version {published[-1].version} of {name} is valid from {published[-1].valid_from}; "
-            f"version {command.version} must begin on a later day than that, not on {version.valid_from}"
-        )
     if published and version.currency != published[-1].currency:
         raise CurrencyChanged(
             f"{name} settles in {published[-1].currency}; a rulebook in {version.currency} needs a name of its own"
         )
-    if closed_to is not None and version.valid_from < closed_to:
-        raise PeriodClosed(
+    approved = None not in {command.author, command.approver} and command.author != command.approver
+    if closed_to is not None and version.valid_from < closed_to and not approved:
+        raise NotApproved(
             f"statements under {name} are closed up to {closed_to}, and version {command.version} would be valid from "
-            f"{version.valid_from}; let it begin on {closed_to} or later"
+            f"{version.valid_from}: that takes an author and an approver other than the author; name both under a new id, or "
+            f"let it begin on {closed_to} or later"
         )
     return (command,)
 
@@ -107,5 +106,6 @@ def evolve(rulebook: Rulebook | None, event: RulebookEvent, version: Version) ->
 
 
 def in_force(rulebook: Rulebook, day: date) -> Version | None:
-    """The version that is valid on the day; None before the first."""
-    return next((version for version in reversed(rulebook.versions) if version.valid_from <= day), None)
+    """The version that counts on the day; None before the first."""
+    begun = [version for version in rulebook.versions if version.valid_from <= day]
+    return max(begun, key=lambda version: (version.valid_from, version.version), default=None)

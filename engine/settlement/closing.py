@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from engine import events
 from engine.aggregates import contract as contracts
@@ -12,13 +14,14 @@ from engine.aggregates import statement as statements
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.period import Period, day_in
+from engine.rules.given import Given
 from engine.rules.model import Rulebook
-from engine.settlement import scoring
+from engine.settlement import scoring, sealing
 from engine.settlement.books import Books
 from engine.settlement.concluding import Concluded, concluded
 from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.keeping import balances_text, canonical, given_text
-from engine.settlement.statements import checked, count_events, found, statement_of
+from engine.settlement.statements import checked, count_events, count_streamed, ended_statement, found, statement_of
 from engine.store import intake, log, recorder, registry
 from engine.store import statements as statement_store
 from engine.store.database import Rows, Store
@@ -47,19 +50,27 @@ class Refusal(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """What a closing did: how many statements it closed, how many were closed before, and which it could not."""
+    """What a closing did: how many statements it closed, how many were closed before, and which it could not.
+
+    `root` commits to all that it issued; None where that is nothing.
+    """
 
     closed: int
     already: int
     refused: tuple[Refusal, ...]
+    root: str | None = None
 
 
 class _Part(NamedTuple):
-    """Contracts that one transaction closes. Those that belong `together` are closed all or not at all."""
+    """Contracts that one transaction closes. Those that belong `together` are closed all or not at all.
+
+    Those that have `ended` are not in force in the period: their statements hold nothing but adjustments.
+    """
 
     rulebook: Rulebook
     contracts: Sequence[Contract]
     together: bool
+    ended: bool = False
 
 
 def close(
@@ -77,12 +88,15 @@ def close(
     with store.reading() as cursor:
         if contract is not None:
             chosen = [found(cursor, contract)]
-            checked(chosen[0], period)
+            if contract not in _waiting(cursor, period, [contract]):
+                checked(chosen[0], period)
         else:
             every = registry.all_contracts(cursor, calendar=period.calendar)
-            chosen = [c for c in every if contracts.in_force(c, period.first, period.end)]
+            waiting = _waiting(cursor, period)
+            chosen = [c for c in every if contracts.in_force(c, period.first, period.end) or c.contract in waiting]
         over, refused = _over(chosen, period, now)
         parts, unsettled = _parts(Books(cursor, {each.rulebook for each in over}), over, period)
+    sealing.catch_up(store)
     done = Closed(0, 0, (*refused, *unsettled))
     for part in parts:
         with store.writing() as cursor:
@@ -90,7 +104,14 @@ def close(
             closed = _close(cursor, part, period, now)
         done = Closed(done.closed + closed.closed, done.already + closed.already, done.refused + closed.refused)
         progress(done.closed + done.already + len(done.refused), len(chosen))
-    return done
+    completed = sealing.complete(store, period, now)
+    return done._replace(root=completed.root if completed else None)
+
+
+def _waiting(cursor: Rows, period: Period, named: Sequence[str] | None = None) -> set[str]:
+    """The contracts for which adjustments of earlier periods wait for a statement."""
+    found = statement_store.waiting(cursor, named)
+    return {name for name, restated in found.items() if any(each.end <= period.first for each in restated)}
 
 
 def _over(chosen: Sequence[Contract], period: Period, now: datetime) -> tuple[list[Contract], list[Refusal]]:
@@ -114,6 +135,7 @@ def _over(chosen: Sequence[Contract], period: Period, now: datetime) -> tuple[li
 def _parts(books: Books, over: Sequence[Contract], period: Period) -> tuple[list[_Part], list[Refusal]]:
     """The contracts by the rulebook version that settles them, and refusals for those that none does."""
     by_version: dict[tuple[str, int], list[Contract]] = {}
+    ended: dict[tuple[str, int], list[Contract]] = {}
     refused = []
     for each in over:
         try:
@@ -121,8 +143,9 @@ def _parts(books: Books, over: Sequence[Contract], period: Period) -> tuple[list
         except Refused as refusal:
             refused.append(Refusal(each.contract, refusal.code, str(refusal)))
         else:
-            by_version.setdefault((rulebook.rulebook, rulebook.version), []).append(each)
-    parts = []
+            chosen = by_version if contracts.in_force(each, period.first, period.end) else ended
+            chosen.setdefault((rulebook.rulebook, rulebook.version), []).append(each)
+    parts = [_Part(books.version(*key), members, together=False, ended=True) for key, members in ended.items()]
     for key, members in by_version.items():
         rulebook = books.version(*key)
         together = belongs_together(rulebook, period)
@@ -142,7 +165,10 @@ def _close(cursor: Rows, part: _Part, period: Period, now: datetime) -> Closed:
     still_open = [contract for contract in part.contracts if contract.contract not in before]
     if not still_open:
         return Closed(0, len(before), ())
+    sealing.catch_up_to(cursor, recorder.last_position(cursor))
     books = Books(cursor, [part.rulebook.rulebook])
+    if part.ended:
+        return Closed(_issue_ended(cursor, part.rulebook, period, still_open, now), len(before), ())
     try:
         if part.together:
             _check_whole(cursor, books, part, period, already=bool(before))
@@ -179,40 +205,113 @@ def _check_whole(cursor: Rows, books: Books, part: _Part, period: Period, *, alr
 def _issue(cursor: Rows, group: Group, result: Concluded, now: datetime) -> int:
     """Writes the statements and scores to the log; returns how many statements there are."""
     position = recorder.last_position(cursor)
-    rows = list(_statement_rows(group, result, position, now))
+    settled = [group.contracts[name] for name in result.lines]
+    adjustments = _adjustments(cursor, group.period, settled)
+    given = group.cohort.contracts
+    drafts = [
+        _Draft(
+            group.contracts[name],
+            statement_of(
+                group.contracts[name], group.rulebook, group.period, said, count_events(given[name].facts),
+                adjustments.get(name, ()),
+            ),
+            given_text(given[name]),
+            balances_text(said.carried),
+            count_streamed(given[name].facts),
+        )
+        for name, said in result.lines.items()
+    ]  # fmt: skip
     scored = scoring.score_rows(group, result.scores, position, now)
-    log_rows = [(stream, 1, event.NAME, events.encoded(event)) for stream, event, _ in rows]
-    log_rows += [(stream, 1, event.NAME, events.encoded(event)) for stream, event in scored]
-    if log_rows:
-        first = recorder.append(cursor, log_rows)
-        intake.note_batch(cursor, first, first + len(log_rows) - 1, now)
-        statement_store.save(cursor, [issued for _, _, issued in rows])
-        scoring.save(cursor, [event for _, event in scored])
-    return len(rows)
+    issued = _write(cursor, group.rulebook, group.period, drafts, now)
+    scoring.issue(cursor, scored, now)
+    return issued
 
 
-def _statement_rows(
-    group: Group, result: Concluded, position: int, now: datetime
-) -> Iterator[tuple[bytes, events.StatementClosed, Issued]]:
-    period = str(group.period)
-    for name, said in result.lines.items():
-        statement = statement_of(group, name, said)
-        given = group.cohort.contracts[name]
+def _issue_ended(cursor: Rows, rulebook: Rulebook, period: Period, ended: Sequence[Contract], now: datetime) -> int:
+    adjustments = _adjustments(cursor, period, ended)
+    drafts = [
+        _Draft(
+            each,
+            ended_statement(each, rulebook, period, adjustments.get(each.contract, ())),
+            given_text(Given(period, partner=each.partner)),
+            balances_text(()),
+            0,
+        )
+        for each in ended
+        if each.contract in adjustments
+    ]
+    return _write(cursor, rulebook, period, drafts, now)
+
+
+def _adjustments(cursor: Rows, period: Period, settled: Sequence[Contract]) -> dict[str, list[dict[str, Any]]]:
+    """By contract the adjustments of earlier periods that wait for a statement."""
+    waiting = statement_store.waiting(cursor, [each.contract for each in settled])
+    found = {
+        name: [msgspec.json.decode(each.adjustment) for each in restated if each.end <= period.first]
+        for name, restated in waiting.items()
+    }
+    return {name: each for name, each in found.items() if each}
+
+
+class _Draft(NamedTuple):
+    """A statement about to be issued; `events` are those of the contract alone."""
+
+    contract: Contract
+    statement: dict[str, Any]
+    given: str
+    carried: str
+    events: int
+
+
+def _write(cursor: Rows, rulebook: Rulebook, period: Period, drafts: Sequence[_Draft], now: datetime) -> int:
+    """Appends the statements to the log and keeps them. The log is sealed up to its end. Returns how many there are."""
+    if not drafts:
+        return 0
+    position = recorder.last_position(cursor)
+    name = str(period)
+    own = [draft.contract for draft in drafts]
+    with_rates = {d.contract.contract for d in drafts if msgspec.json.decode(d.given)["rates"]}
+    seals = sealing.seals_of(cursor, period, own, with_rates)
+    issued, rows = [], []
+    for number, draft in enumerate(drafts, position + 1):
+        contract = draft.contract.contract
         command = events.StatementClosed(
             source=SOURCE,
-            id=f"{name}/{period}",
+            id=f"{contract}/{name}",
             time=now,
-            contract=name,
-            period=period,
+            contract=contract,
+            period=name,
             position=position,
-            digest=statement["digest"],
-            statement=canonical(statement).decode(),
-            given=given_text(given),
-            carried=balances_text(said.carried),
+            digest=draft.statement["digest"],
+            statement=canonical(draft.statement).decode(),
+            given=draft.given,
+            carried=draft.carried,
+            seals=seals[contract],
         )
-        for event in statements.decide(None, command):
-            issued = Issued(
-                name, period, group.period.first, group.period.end, group.rulebook.rulebook, position,
-                count_events(given.facts), event.digest, event.statement, event.given, event.carried,
-            )  # fmt: skip
-            yield log.stream_id("statement", f"{name}\0{period}"), event, issued
+        (event,) = statements.decide(None, command)
+        rows.append((log.stream_id("statement", f"{contract}\0{name}"), 1, event.NAME, events.encoded(event)))
+        issued.append(
+            Issued(
+                contract,
+                name,
+                1,
+                period.first,
+                period.end,
+                rulebook.rulebook,
+                position,
+                draft.events,
+                command.digest,
+                command.statement,
+                command.given,
+                command.carried,
+                command.seals,
+                "",
+                number,
+            )
+        )
+    first = recorder.append(cursor, rows)
+    assert first == position + 1, (first, position)
+    intake.note_batch(cursor, first, first + len(rows) - 1, now)
+    statement_store.save(cursor, issued)
+    statement_store.taken(cursor, period, [each.contract for each in own])
+    return len(issued)

@@ -35,7 +35,7 @@ from engine.projections.derived import MeasureFails
 from engine.projections.facts import FACTS, dimensions, fold
 from engine.rules.check import check
 from engine.settlement.folding import refold
-from engine.store import log, rates, registry
+from engine.store import log, rates, recorder, registry
 from engine.store.database import Rows
 from engine.store.registry import TERMS, Published, terms_of
 
@@ -216,7 +216,13 @@ class _Desk:
         before = self._rulebooks.get(command.rulebook)
         for event in rulebooks.decide(before, command, version, registry.closed_to(self._cursor, command.rulebook)):
             after = rulebooks.evolve(before, event, version)
-            self._publish(Published(command.rulebook, version, command.text), before, after)
+            # The first of its run, so that its place in the log is the next one.
+            position = recorder.last_position(self._cursor) + 1
+            self._publish(
+                Published(command.rulebook, version, command.text, position, command.author, command.approver),
+                before,
+                after,
+            )
             self._rulebooks[command.rulebook] = after
 
     def _publish(self, published: Published, before: rulebooks.Rulebook | None, after: rulebooks.Rulebook) -> None:

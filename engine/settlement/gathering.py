@@ -187,7 +187,7 @@ class _Gathering:
         return found
 
     def _origin(self, name: str, period: Period) -> Origin | None:
-        issued = statement_store.issued(self._cursor, name, str(period))
+        issued = statement_store.latest(self._cursor, [name], str(period)).get(name)
         if issued is not None:
             return Origin(settled_by(self._books, issued), given_of(issued.given, period)[0])
         contract = registry.contracts(self._cursor, [name])[name]

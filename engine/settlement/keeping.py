@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -44,25 +44,46 @@ def facts_of(rows: Iterable[list[Any]]) -> tuple[Fact, ...]:
     )
 
 
+class KeptOrigin(NamedTuple):
+    """An earlier period as it was settled: by this version of this rulebook, on this."""
+
+    rulebook: str
+    version: int
+    given: Given
+
+
 def given_text(given: Given) -> str:
-    """JSON of all that is given, but for the period, and of origins their periods alone: they have statements too."""
-    return canonical(
-        {
-            "facts": facts_rows(given.facts),
-            "carried": msgspec.Raw(balances_text(given.carried).encode()),
-            "begins": given.begins and given.begins.isoformat(),
-            "partner": given.partner,
-            "grade": given.grade,
-            "grade_before": given.grade_before,
-            "rates": [[r.publisher, r.base, r.quote, r.day.isoformat(), plain(r.rate)] for r in given.rates],
-            "origins": [str(origin.given.period) for origin in given.origins],
-        }
-    ).decode()
+    """JSON of all that is given, but for the period."""
+    return canonical(_kept(given)).decode()
 
 
-def given_of(text: str, period: Period) -> tuple[Given, tuple[Period, ...]]:
-    """What was given, without its origins, and the periods of those."""
-    kept = msgspec.json.decode(text)
+def _kept(given: Given) -> dict[str, Any]:
+    return {
+        "facts": facts_rows(given.facts),
+        "carried": msgspec.Raw(balances_text(given.carried).encode()),
+        "begins": given.begins and given.begins.isoformat(),
+        "partner": given.partner,
+        "grade": given.grade,
+        "grade_before": given.grade_before,
+        "rates": [[r.publisher, r.base, r.quote, r.day.isoformat(), plain(r.rate)] for r in given.rates],
+        "origins": [
+            {
+                "period": str(origin.given.period),
+                "rulebook": origin.rulebook.rulebook,
+                "version": origin.rulebook.version,
+                "given": _kept(origin.given),
+            }
+            for origin in given.origins
+        ],
+    }
+
+
+def given_of(text: str, period: Period) -> tuple[Given, tuple[KeptOrigin, ...]]:
+    """What was given, without its origins, and those."""
+    return _given(msgspec.json.decode(text), period)
+
+
+def _given(kept: dict[str, Any], period: Period) -> tuple[Given, tuple[KeptOrigin, ...]]:
     begins = kept["begins"]
     given = Given(
         period,
@@ -75,4 +96,8 @@ def given_of(text: str, period: Period) -> tuple[Given, tuple[Period, ...]]:
         tuple(Rate(publisher, base, quote, date.fromisoformat(day), Decimal(rate))
               for publisher, base, quote, day, rate in kept["rates"]),
     )  # fmt: skip
-    return given, tuple(Period.parse(each) for each in kept["origins"])
+    origins = (
+        KeptOrigin(each["rulebook"], each["version"], _given(each["given"], Period.parse(each["period"]))[0])
+        for each in kept["origins"]
+    )
+    return given, tuple(origins)

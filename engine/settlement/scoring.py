@@ -17,6 +17,7 @@ from engine.outcomes import Score
 from engine.period import Period
 from engine.rules.model import Rulebook
 from engine.rules.scorecards import Consequence
+from engine.settlement import sealing
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.keeping import canonical, facts_rows
@@ -179,17 +180,22 @@ def score_of(group: Group, partner: str, score: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def save(cursor: Rows, rows: Sequence[events.AssessmentCompleted]) -> None:
-    """Keeps the scores of the events."""
-    assessments.save(cursor, [_issued(event) for event in rows])
+def issue(cursor: Rows, rows: Sequence[Row], now: datetime) -> None:
+    """Appends the scores to the log and keeps them."""
+    if rows:
+        first = recorder.append(cursor, [(stream, e.version, e.NAME, events.encoded(e)) for stream, e in rows])
+        intake.note_batch(cursor, first, first + len(rows) - 1, now)
+        assessments.save(cursor, [issued_of(event, position) for position, (_, event) in enumerate(rows, first)])
 
 
-def _issued(event: events.AssessmentCompleted) -> Issued:
+def issued_of(event: events.AssessmentCompleted, position: int) -> Issued:
+    """The score that the event at the position issued."""
     said = msgspec.json.decode(event.score)["score"]
     total = said["score"] or ""
     return Issued(
-        event.scorecard, event.period, event.partner, event.version, said["grade"], total, event.digest, event.score
-    )
+        event.scorecard, event.period, event.partner, event.version, said["grade"], total, event.digest, event.score,
+        position,
+    )  # fmt: skip
 
 
 def reassess(store: Store, period: Period, now: datetime) -> dict[str, int]:
@@ -200,7 +206,10 @@ def reassess(store: Store, period: Period, now: datetime) -> dict[str, int]:
         recorder.lock(cursor)
         asked = assessments.asked(cursor, str(period))
         books = Books(cursor, asked)
-        return {name: _reassess(cursor, books, name, period, now) for name in sorted(asked)}
+        found = {name: _reassess(cursor, books, name, period, now) for name in sorted(asked)}
+    if any(found.values()):
+        sealing.complete(store, period, now)
+    return found
 
 
 def _reassess(cursor: Rows, books: Books, name: str, period: Period, now: datetime) -> int:
@@ -214,9 +223,6 @@ def _reassess(cursor: Rows, books: Books, name: str, period: Period, now: dateti
             row for row in score_rows(group, scores, position, now, before)
             if row[1].partner not in before or row[1].digest != before[row[1].partner].digest
         ]  # fmt: skip
-        if rows:
-            first = recorder.append(cursor, [(s, e.version, e.NAME, events.encoded(e)) for s, e in rows])
-            intake.note_batch(cursor, first, first + len(rows) - 1, now)
-            save(cursor, [event for _, event in rows])
+        issue(cursor, rows, now)
         number += len(rows)
     return number

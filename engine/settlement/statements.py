@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -13,17 +13,18 @@ from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD, Fact
-from engine.money import WORKING_DIGITS, AmountTooLarge, plain
+from engine.money import WORKING_DIGITS, AmountTooLarge, minor_digits, of_units, plain
 from engine.outcomes import Balance, Outcome
 from engine.period import Period
 from engine.rules.evaluate import Conclusions, conclude
 from engine.rules.formulas import RateMissing, Unsettleable
 from engine.rules.given import Cohort, Given, Origin, PartnerGiven
 from engine.rules.model import Rulebook
+from engine.settlement.adjusting import due
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
 from engine.settlement.keeping import canonical, facts_of, given_of
-from engine.store import assessments, recorder, registry
+from engine.store import assessments, recorder, registry, seals
 from engine.store import facts as fact_store
 from engine.store import statements as statement_store
 from engine.store.database import Rows
@@ -48,6 +49,10 @@ class CannotSettle(Refused):
 
 class RateNotPublished(Refused):
     code = "rate-missing"
+
+
+class NoSuchVersion(Refused):
+    code = "no-such-version"
 
 
 class Calculated(NamedTuple):
@@ -96,19 +101,25 @@ def lines_of(group: Group, name: str, outcome: Outcome) -> Lines:
     )
 
 
-def calculated(group: Group, name: str, outcome: Outcome) -> Calculated:
+def calculated(group: Group, name: str, outcome: Outcome, adjustments: Sequence[Any] = ()) -> Calculated:
     """Pure: the statement of one contract of the group."""
-    statement = statement_of(group, name, lines_of(group, name, outcome))
-    return Calculated(group.contracts[name], group.rulebook, group.cohort.contracts[name], outcome, statement)
+    contract, given = group.contracts[name], group.cohort.contracts[name]
+    said = lines_of(group, name, outcome)
+    statement = statement_of(contract, group.rulebook, group.period, said, count_events(given.facts), adjustments)
+    return Calculated(contract, group.rulebook, given, outcome, statement)
 
 
-def statement_of(group: Group, name: str, said: Lines) -> dict[str, Any]:
-    """The statement as a JSON object with its digest. A line's unit is told where it is not the statement's currency."""
-    contract, rulebook = group.contracts[name], group.rulebook
+def statement_of(
+    contract: Contract, rulebook: Rulebook, period: Period, said: Lines, events: int, adjustments: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """The statement as a JSON object with its digest. A line's unit is told where it is not the statement's currency.
+
+    `adjustments` are those of earlier periods that it takes up; `due` is what it comes to with them.
+    """
     statement = {
-        "contract": name,
+        "contract": contract.contract,
         "partner": contract.partner,
-        "period": {"from": group.period.first.isoformat(), "to": group.period.end.isoformat()},
+        "period": {"from": period.first.isoformat(), "to": period.end.isoformat()},
         "currency": said.currency,
         "rulebook": {"id": rulebook.rulebook, "version": rulebook.version, "digest": rulebook.digest},
         "lines": [
@@ -118,8 +129,10 @@ def statement_of(group: Group, name: str, said: Lines) -> dict[str, Any]:
         "payable": said.payable,
         "parties": [{"party": party, "amount": amount} for party, amount in said.parties],
         "balances": [_balance(balance) for balance in said.carried],
-        "evidence": {"events": count_events(group.cohort.contracts[name].facts)},
+        "adjustments": list(adjustments),
+        "evidence": {"events": events},
     }
+    statement |= {"due": due(statement)}
     return statement | {"digest": digest(statement)}
 
 
@@ -138,13 +151,19 @@ def count_events(facts: Iterable[Fact]) -> int:
     return sum(fact.events for fact in facts if fact.field == _primary(fact.event))
 
 
+def count_streamed(facts: Iterable[Fact]) -> int:
+    """The events of the contract alone: without those about its partner."""
+    return count_events(fact for fact in facts if fact.event in PRIMARY_FIELD)
+
+
 def _primary(event: str) -> str:
     return PRIMARY_FIELD.get(event) or PARTNER_FIELDS[event][0]
 
 
 def digest(statement: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON text, over what the statement says: not over its state, nor where it lies in the log."""
-    said = {key: value for key, value in statement.items() if key not in {"digest", "state", "late"}}
+    beside = {"digest", "state", "late", "version", "closing", "root"}
+    said = {key: value for key, value in statement.items() if key not in beside}
     said["evidence"] = {"events": statement["evidence"]["events"]}
     return hashlib.sha256(canonical(said)).hexdigest()
 
@@ -175,11 +194,13 @@ def checked(contract: Contract, period: Period) -> Period:
 
 def open_statement(cursor: Rows, contract: Contract, period: Period) -> Calculated:
     """The statement as of now, from the live facts. Raises the refusals above."""
+    waiting = statement_store.waiting(cursor, [contract.contract]).get(contract.contract, [])
+    adjustments = [msgspec.json.decode(each.adjustment) for each in waiting if each.end <= period.first]
     checked(contract, period)
     books = Books(cursor, [contract.rulebook])
     rulebook = books.for_period(contract, period)
     group = gathered(cursor, books, rulebook, period, beside(cursor, books, contract, period))
-    return calculated(group, contract.contract, concluded(group).contracts[contract.contract])
+    return calculated(group, contract.contract, concluded(group).contracts[contract.contract], adjustments)
 
 
 def reopened(cursor: Rows, contract: Contract, issued: Issued) -> Calculated:
@@ -187,10 +208,32 @@ def reopened(cursor: Rows, contract: Contract, issued: Issued) -> Calculated:
 
     That it comes out the same is asserted: what explains an issued amount must be what yielded it.
     """
+    said = msgspec.json.decode(issued.statement)
+    if not said["lines"]:
+        return _ended(cursor, contract, issued, said)
     group = reopened_group(cursor, Books(cursor, [issued.rulebook]), issued)
-    again = calculated(group, contract.contract, concluded(group).contracts[contract.contract])
+    again = calculated(group, contract.contract, concluded(group).contracts[contract.contract], said["adjustments"])
     assert again.statement["digest"] == issued.digest, (issued.contract, issued.period)
     return again
+
+
+def _ended(cursor: Rows, contract: Contract, issued: Issued, said: dict[str, Any]) -> Calculated:
+    """A statement of a period in which the contract was not in force: there is nothing to compute."""
+    rulebook = settled_by(Books(cursor, [issued.rulebook]), issued)
+    period = Period.parse(issued.period)
+    again = ended_statement(contract, rulebook, period, said["adjustments"])
+    assert again["digest"] == issued.digest, (issued.contract, issued.period)
+    outcome = Outcome((), Decimal(said["payable"]), (), said["currency"])
+    return Calculated(contract, rulebook, Given(period, partner=contract.partner), outcome, again)
+
+
+def ended_statement(
+    contract: Contract, rulebook: Rulebook, period: Period, adjustments: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """The statement of a period in which the contract is not in force: nothing is earned, and adjustments are taken up."""
+    currency = rulebook.on(period.first).payable_currency
+    nothing = Lines((), format(of_units(0, minor_digits(currency)), "f"), (), currency, ())
+    return statement_of(contract, rulebook, period, nothing, 0, adjustments)
 
 
 def reopened_group(cursor: Rows, books: Books, issued: Issued, *, whole: bool = False) -> Group:
@@ -200,7 +243,7 @@ def reopened_group(cursor: Rows, books: Books, issued: Issued, *, whole: bool = 
     if whole or rulebook.on(period.first).looks_across:
         every = statement_store.of_rulebook(cursor, issued.rulebook, issued.period)
         together = [each for each in every if settled_by(books, each).version == rulebook.version]
-    givens = {each.contract: _regiven(cursor, books, each, period) for each in together}
+    givens = {each.contract: regiven(books, each.given, period) for each in together}
     known = registry.contracts(cursor, list(givens))
     scores = assessments.first_issued(cursor, issued.rulebook, issued.period) if rulebook.assessment else {}
     partners = {name: facts_of(msgspec.json.decode(text)["facts"]) for name, text in scores.items()}
@@ -212,14 +255,12 @@ def _partners(own: Mapping[str, tuple[Fact, ...]], givens: Mapping[str, Given]) 
     return {name: PartnerGiven(facts, grades.get(name)) for name, facts in own.items()}
 
 
-def _regiven(cursor: Rows, books: Books, issued: Issued, period: Period) -> Given:
-    given, periods = given_of(issued.given, period)
-    origins = []
-    for earlier in periods:
-        origin = statement_store.issued(cursor, issued.contract, str(earlier))
-        assert origin is not None, (issued.contract, earlier)
-        origins.append(Origin(settled_by(books, origin), given_of(origin.given, earlier)[0]))
-    return given._replace(origins=tuple(origins))
+def regiven(books: Books, text: str, period: Period) -> Given:
+    """What was given, by its kept text."""
+    given, origins = given_of(text, period)
+    return given._replace(
+        origins=tuple(Origin(books.version(each.rulebook, each.version), each.given) for each in origins)
+    )
 
 
 class View(NamedTuple):
@@ -229,18 +270,40 @@ class View(NamedTuple):
     calculated: Calculated
 
 
-def view(cursor: Rows, contract_id: str, period: Period) -> View:
-    """The closed statement where there is one, else the open one as of now. Raises the refusals above."""
+def view(cursor: Rows, contract_id: str, period: Period, version: int = 1) -> View:
+    """The closed statement where there is one, else the open one as of now. Raises the refusals above.
+
+    Later versions of a closed statement are those that restating issued; raises NoSuchVersion.
+    """
     contract = found(cursor, contract_id)
-    issued = statement_store.issued(cursor, contract_id, str(period))
-    if issued is None:
-        computed = open_statement(cursor, contract, period)
-        state, position, late = "open", recorder.last_position(cursor), 0
-    else:
-        computed = reopened(cursor, contract, issued)
-        state, position = "closed", issued.position
-        live = fact_store.of_period(cursor, [contract_id], period.first).get(contract_id, [])
-        kept = [fact for fact in computed.given.facts if fact.event in PRIMARY_FIELD]
-        late = count_events(live) - count_events(kept)
+    issued = statement_store.issued(cursor, contract_id, str(period), version)
+    if issued is not None:
+        return _issued_view(cursor, contract, issued)
+    if version > 1:
+        raise NoSuchVersion(
+            f"the statement of {contract_id} for {period} has no version {version}; settle contract show {contract_id} "
+            "lists those that were issued"
+        )
+    computed = open_statement(cursor, contract, period)
+    position = recorder.last_position(cursor)
     evidence = computed.statement["evidence"] | {"positions": [min(1, position), position]}
-    return View(computed.statement | {"state": state, "evidence": evidence, "late": late}, computed)
+    return View(computed.statement | {"state": "open", "evidence": evidence, "late": 0, "version": 0}, computed)
+
+
+def _issued_view(cursor: Rows, contract: Contract, issued: Issued) -> View:
+    computed = reopened(cursor, contract, issued)
+    latest = statement_store.latest(cursor, [contract.contract], issued.period)[contract.contract]
+    live = fact_store.of_period(cursor, [contract.contract], issued.first).get(contract.contract, [])
+    evidence = computed.statement["evidence"] | {"positions": [min(1, issued.position), issued.position]}
+    closing = next(
+        (each for each in seals.closings(cursor, issued.taken_by or issued.period) if each.number == issued.closing),
+        None,
+    )
+    said = {
+        "state": "closed" if issued.version == 1 else "restated",
+        "version": issued.version,
+        "evidence": evidence,
+        "late": count_streamed(live) - latest.events,
+        "root": closing and closing.root,
+    }
+    return View(computed.statement | said, computed)

@@ -12,7 +12,10 @@ from engine.store.database import Rows
 
 
 class Issued(NamedTuple):
-    """A score as issued: `text` is its canonical JSON text. Versions of one score count from 1."""
+    """A score as issued: `text` is its canonical JSON text. Versions of one score count from 1.
+
+    `own_position` is that of its event in the log.
+    """
 
     scorecard: str
     period: str
@@ -22,6 +25,7 @@ class Issued(NamedTuple):
     score: str
     digest: str
     text: str
+    own_position: int
 
 
 class Override(NamedTuple):
@@ -49,11 +53,11 @@ class Reassessment(NamedTuple):
     position: int
 
 
-_ISSUED = "scorecard, period, partner, version, grade, score, digest, text"
+_ISSUED = "scorecard, period, partner, version, grade, score, digest, text, own_position"
 
 
 def save(cursor: Rows, rows: Sequence[Issued]) -> None:
-    with cursor.copy(f"COPY settle.scores ({_ISSUED}) FROM STDIN") as copy:
+    with cursor.copy(f"COPY scores ({_ISSUED}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -62,7 +66,7 @@ def issued(cursor: Rows, scorecard: str, period: str, partners: Iterable[str] | 
     """By partner the latest version of its score in the period; of the given partners, or of all."""
     named = None if partners is None else list(partners)
     rows = cursor.execute(
-        f"SELECT DISTINCT ON (partner) {_ISSUED} FROM settle.scores "  # noqa: S608 - a constant
+        f"SELECT DISTINCT ON (partner) {_ISSUED} FROM scores "  # noqa: S608 - a constant
         "WHERE scorecard = %s AND period = %s AND (%s::text[] IS NULL OR partner = ANY(%s)) "
         "ORDER BY partner, version DESC",
         (scorecard, period, named, named),
@@ -73,7 +77,7 @@ def issued(cursor: Rows, scorecard: str, period: str, partners: Iterable[str] | 
 def first_issued(cursor: Rows, scorecard: str, period: str) -> dict[str, str]:
     """By partner the text of the first version of its score in the period."""
     rows = cursor.execute(
-        "SELECT partner, text FROM settle.scores WHERE scorecard = %s AND period = %s AND version = 1",
+        "SELECT partner, text FROM scores WHERE scorecard = %s AND period = %s AND version = 1",
         (scorecard, period),
     )
     return dict(rows.fetchall())
@@ -82,7 +86,7 @@ def first_issued(cursor: Rows, scorecard: str, period: str) -> dict[str, str]:
 def save_overrides(cursor: Rows, told: Iterable[tuple[int, AssessmentOverridden]]) -> None:
     """Keeps the grades that (position, event) tell."""
     cursor.executemany(
-        "INSERT INTO settle.overrides (position, scorecard, period, partner, grade, score_micros, reason, author, "
+        "INSERT INTO overrides (position, scorecard, period, partner, grade, score_micros, reason, author, "
         "approver, source, id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
@@ -108,7 +112,7 @@ def overrides(cursor: Rows, scorecard: str, period: str, partners: Iterable[str]
     named = None if partners is None else list(partners)
     rows = cursor.execute(
         "SELECT DISTINCT ON (partner) partner, grade, score_micros, reason, author, approver, source, id, position "
-        "FROM settle.overrides WHERE scorecard = %s AND period = %s AND (%s::text[] IS NULL OR partner = ANY(%s)) "
+        "FROM overrides WHERE scorecard = %s AND period = %s AND (%s::text[] IS NULL OR partner = ANY(%s)) "
         "ORDER BY partner, position DESC",
         (scorecard, period, named, named),
     )
@@ -121,7 +125,7 @@ def overrides(cursor: Rows, scorecard: str, period: str, partners: Iterable[str]
 def save_reassessments(cursor: Rows, told: Iterable[tuple[int, AssessmentReassessed]]) -> None:
     """Keeps the wishes that (position, event) tell."""
     cursor.executemany(
-        "INSERT INTO settle.reassessments (position, scorecard, period, partner, reason, author, source, id) "
+        "INSERT INTO reassessments (position, scorecard, period, partner, reason, author, source, id) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (position, e.scorecard, e.period, e.partner, e.reason, e.author, e.source, e.id)
@@ -133,7 +137,7 @@ def save_reassessments(cursor: Rows, told: Iterable[tuple[int, AssessmentReasses
 def reassessments(cursor: Rows, scorecard: str, period: str) -> dict[str, list[Reassessment]]:
     """By partner the wishes for its score in the period, in the order of the log."""
     rows = cursor.execute(
-        "SELECT partner, reason, author, source, id, position FROM settle.reassessments "
+        "SELECT partner, reason, author, source, id, position FROM reassessments "
         "WHERE scorecard = %s AND period = %s ORDER BY position",
         (scorecard, period),
     )
@@ -146,7 +150,7 @@ def reassessments(cursor: Rows, scorecard: str, period: str) -> dict[str, list[R
 def asked(cursor: Rows, period: str) -> set[str]:
     """The scorecards of whose issued scores in the period somebody asked one to be computed again."""
     rows = cursor.execute(
-        "SELECT DISTINCT scorecard FROM settle.reassessments r JOIN settle.scores s USING (scorecard, period, partner) "
+        "SELECT DISTINCT scorecard FROM reassessments r JOIN scores s USING (scorecard, period, partner) "
         "WHERE period = %s",
         (period,),
     )

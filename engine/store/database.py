@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from engine.store.recorder import TABLE, LogRecorder
-from engine.store.schema import SCHEMA, TABLES, VERSION
+from engine.store.schema import PROJECTIONS, SCHEMA, SOURCES, VERSION
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -28,11 +28,15 @@ class OtherSchemaVersion(Exception):
 
 
 class Store:
-    """An open store. Use as a context manager, or close it."""
+    """An open store. Use as a context manager, or close it.
 
-    def __init__(self, conninfo: str, connections: int = 4) -> None:
+    `projections` is the PostgreSQL schema whose projections are meant: the live ones, or those that are being made beside them.
+    """
+
+    def __init__(self, conninfo: str, connections: int = 4, projections: str = SCHEMA) -> None:
         named: dict[str, Any] = {k: v for k, v in conninfo_to_dict(conninfo).items() if v is not None}
         self.conninfo = conninfo
+        named["options"] = f"{named.get('options', '')} -c search_path={projections},{SCHEMA}".strip()
         self._datastore = PostgresDatastore(
             dbname=str(named.pop("dbname", "settle")),
             host=str(named.pop("host", "")),
@@ -113,7 +117,9 @@ def _make_schema(connection: psycopg.Connection[Any]) -> None:
                 )
             return
         cursor.execute("CREATE SCHEMA IF NOT EXISTS settle")
-        cursor.execute(TABLES)
+        cursor.execute("SET LOCAL search_path TO settle")
+        cursor.execute(SOURCES)
+        cursor.execute(PROJECTIONS)
         cursor.execute(_LOG)
         cursor.execute("INSERT INTO settle.version VALUES (%s)", (VERSION,))
 

@@ -29,9 +29,10 @@ def add(cursor: Rows, facts: pl.DataFrame) -> None:
 
 # As engine.facts.merging says; `at` is 0 but for last values.
 _MERGE = """
-INSERT INTO settle.facts AS f (contract, period, event, field, dimensions, events, value_micros, at)
-SELECT * FROM facts_to_add ORDER BY contract, period, event, field, dimensions
-ON CONFLICT (contract, period, event, field, dimensions) DO UPDATE SET
+INSERT INTO facts AS f (contract, period, event, field, dimensions, events, value_micros, at, key)
+SELECT *, sha256(convert_to(field || E'\\n' || dimensions, 'UTF8')) AS key FROM facts_to_add
+ORDER BY contract, period, event, key
+ON CONFLICT (contract, period, event, key) DO UPDATE SET
     events = f.events + excluded.events,
     value_micros = CASE
         WHEN f.field LIKE 'max %' THEN greatest(f.value_micros, excluded.value_micros)
@@ -47,14 +48,14 @@ ON CONFLICT (contract, period, event, field, dimensions) DO UPDATE SET
 
 def replace(cursor: Rows, contracts: Sequence[str], facts: pl.DataFrame) -> None:
     """The contracts' facts are these from now on: they were folded again, at another grain."""
-    cursor.execute("DELETE FROM settle.facts WHERE contract = ANY(%s)", (list(contracts),))
+    cursor.execute("DELETE FROM facts WHERE contract = ANY(%s)", (list(contracts),))
     add(cursor, facts)
 
 
 def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, list[Fact]]:
     """The facts of each of the contracts that has any in the period that begins on the day."""
     rows = cursor.execute(
-        "SELECT contract, event, field, dimensions, events, value_micros::text, at FROM settle.facts "
+        "SELECT contract, event, field, dimensions, events, value_micros::text, at FROM facts "
         "WHERE contract = ANY(%s) AND period = %s ORDER BY contract, event, field, dimensions",
         (list(contracts), first),
     )
@@ -67,9 +68,7 @@ def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, 
 def all_live(cursor: Rows) -> pl.DataFrame:
     """Every live fact, columns FACTS."""
     parts = []
-    cursor.execute(
-        "SELECT contract, period, event, field, dimensions, events, value_micros::text, at FROM settle.facts"
-    )
+    cursor.execute("SELECT contract, period, event, field, dimensions, events, value_micros::text, at FROM facts")
     while rows := cursor.fetchmany(100_000):
         frame = pl.DataFrame(rows, schema={**FACTS, "value": pl.String}, orient="row")
         parts.append(frame.with_columns(pl.col("value").cast(pl.Int128)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from engine.projections.seals import Entry
 from engine.store.database import Rows
 from engine.store.recorder import uuid_array
 
@@ -37,6 +38,45 @@ def states(cursor: Rows, *, after: int, to: int, limit: int = 20_000) -> list[tu
         binary=True,
     )
     return rows.fetchall()
+
+
+def entries(cursor: Rows, *, after: int, to: int, limit: int = 20_000) -> list[Entry]:
+    """The whole rows of the log past `after` and up to `to`, at most `limit`, in order."""
+    rows = cursor.execute(
+        "SELECT notification_id, uuid_send(originator_id), originator_version, topic, state FROM settle.log "
+        "WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id LIMIT %s",
+        (after, to, limit),
+        binary=True,
+    ).fetchall()
+    return _timed(cursor, rows)
+
+
+def entries_at(cursor: Rows, positions: Sequence[int]) -> list[Entry]:
+    """The rows of the log at the positions, in order."""
+    rows = cursor.execute(
+        "SELECT notification_id, uuid_send(originator_id), originator_version, topic, state FROM settle.log "
+        "WHERE notification_id = ANY(%s) ORDER BY notification_id",
+        (list(positions),),
+        binary=True,
+    ).fetchall()
+    return _timed(cursor, rows)
+
+
+def _timed(cursor: Rows, rows: Sequence[tuple[int, bytes, int, str, bytes]]) -> list[Entry]:
+    if not rows:
+        return []
+    batches = cursor.execute(
+        "SELECT last_position, (extract(epoch FROM recorded_at) * 1000000)::bigint FROM settle.batches "
+        "WHERE last_position >= %s AND first_position <= %s ORDER BY first_position",
+        (rows[0][0], rows[-1][0]),
+    ).fetchall()
+    found = []
+    at = 0
+    for position, stream, version, name, state in rows:
+        while batches[at][0] < position:
+            at += 1
+        found.append(Entry(position, batches[at][1], stream, version, name, state))
+    return found
 
 
 def of_streams(cursor: Rows, streams: Sequence[bytes], page: int = 20_000) -> Iterator[list[tuple[int, str, bytes]]]:

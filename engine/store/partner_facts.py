@@ -18,19 +18,17 @@ _SAME = " AND ".join(f"f.{name} = a.{name}" for name in KEY)
 
 def add(cursor: Rows, facts: pl.DataFrame) -> None:
     """Merges the facts, one row a key, into the live ones. The caller holds the writers' lock."""
-    cursor.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS partner_facts_to_add (LIKE settle.partner_facts) ON COMMIT DELETE ROWS"
-    )
+    cursor.execute("CREATE TEMP TABLE IF NOT EXISTS partner_facts_to_add (LIKE partner_facts) ON COMMIT DELETE ROWS")
     with cursor.copy("COPY partner_facts_to_add FROM STDIN") as copy:
         for row in facts.select(FACTS.names()).iter_rows():
             copy.write_row(row)
     cursor.execute(
-        "UPDATE settle.partner_facts f SET events = f.events + a.events, value_micros = f.value_micros + a.value_micros "  # noqa: S608
+        "UPDATE partner_facts f SET events = f.events + a.events, value_micros = f.value_micros + a.value_micros "  # noqa: S608
         f"FROM partner_facts_to_add a WHERE {_SAME}"
     )
     cursor.execute(
-        "INSERT INTO settle.partner_facts SELECT * FROM partner_facts_to_add a "  # noqa: S608 - constants
-        f"WHERE NOT EXISTS (SELECT FROM settle.partner_facts f WHERE {_SAME})"
+        "INSERT INTO partner_facts SELECT * FROM partner_facts_to_add a "  # noqa: S608 - constants
+        f"WHERE NOT EXISTS (SELECT FROM partner_facts f WHERE {_SAME})"
     )
     cursor.execute("DELETE FROM partner_facts_to_add")
 
@@ -48,7 +46,7 @@ def of_contracts(cursor: Rows, contracts: Iterable[str], first: date, end: date)
 def _summed(cursor: Rows, whose: str, ids: Iterable[str], first: date, end: date) -> dict[str, list[Fact]]:
     rows = cursor.execute(
         f"SELECT {whose}, event, field, dimensions, sum(events)::bigint, sum(value_micros)::text "  # noqa: S608
-        f"FROM settle.partner_facts WHERE {whose} = ANY(%s) AND {whose} <> '' AND day >= %s AND day < %s "
+        f"FROM partner_facts WHERE {whose} = ANY(%s) AND {whose} <> '' AND day >= %s AND day < %s "
         "GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
         (list(ids), first, end),
     )
@@ -62,7 +60,7 @@ def _summed(cursor: Rows, whose: str, ids: Iterable[str], first: date, end: date
 def days(cursor: Rows, partner: str, first: date | None = None, end: date | None = None) -> list[tuple[date, Fact]]:
     """The partner's facts day by day, from `first` up to, and without, `end`, or all of them."""
     rows = cursor.execute(
-        "SELECT day, event, field, dimensions, sum(events)::bigint, sum(value_micros)::text FROM settle.partner_facts "
+        "SELECT day, event, field, dimensions, sum(events)::bigint, sum(value_micros)::text FROM partner_facts "
         "WHERE partner = %s AND (%s::date IS NULL OR day >= %s) AND (%s::date IS NULL OR day < %s) "
         "GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
         (partner, first, first, end, end),
@@ -76,7 +74,7 @@ def days(cursor: Rows, partner: str, first: date | None = None, end: date | None
 def all_live(cursor: Rows) -> pl.DataFrame:
     """Every live fact, columns FACTS."""
     rows: Sequence[tuple[object, ...]] = cursor.execute(
-        "SELECT partner, contract, day, event, field, dimensions, events, value_micros::text FROM settle.partner_facts"
+        "SELECT partner, contract, day, event, field, dimensions, events, value_micros::text FROM partner_facts"
     ).fetchall()
     frame = pl.DataFrame(rows, schema={**FACTS, "value": pl.String}, orient="row")
     return frame.with_columns(pl.col("value").cast(pl.Int128))

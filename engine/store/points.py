@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 def save(cursor: Rows, told: Iterable[tuple[int, PointsAdjusted | PointsBurned]]) -> None:
     """Keeps the changes that (position, event) tell."""
     cursor.executemany(
-        "INSERT INTO settle.points_entries (position, partner, program, day, points_micros, reason, source, id, kind, "
+        "INSERT INTO points_entries (position, partner, program, day, points_micros, reason, source, id, kind, "
         "reference, author, approver) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
@@ -65,7 +65,7 @@ def entries(
     """Each partner's changes in the program, on the days from `first` up to, and without, `end`, by day and position."""
     rows = cursor.execute(
         "SELECT partner, program, day, kind, points_micros, reason, reference, author, approver, source, id, position "
-        "FROM settle.points_entries WHERE program = %s AND partner = ANY(%s) "
+        "FROM points_entries WHERE program = %s AND partner = ANY(%s) "
         "AND (%s::date IS NULL OR day >= %s) AND (%s::date IS NULL OR day < %s) ORDER BY partner, day, position",
         (program, list(partners), first, first, end, end),
     )
@@ -77,7 +77,5 @@ def entries(
 
 def programs(cursor: Rows, partner: str) -> list[str]:
     """The programs in which the partner's account was changed by hand."""
-    rows = cursor.execute(
-        "SELECT DISTINCT program FROM settle.points_entries WHERE partner = %s ORDER BY 1", (partner,)
-    )
+    rows = cursor.execute("SELECT DISTINCT program FROM points_entries WHERE partner = %s ORDER BY 1", (partner,))
     return [row[0] for row in rows]

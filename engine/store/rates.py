@@ -21,7 +21,7 @@ def key_of(event: FxRatePublished) -> Key:
 def save(cursor: Rows, published: Iterable[tuple[int, FxRatePublished]]) -> None:
     """Keeps the rates of (position, event); of one that was published before, the first."""
     cursor.executemany(
-        "INSERT INTO settle.rates (publisher, base, quote, day, rate, position) VALUES (%s, %s, %s, %s, %s, %s) "
+        "INSERT INTO rates (publisher, base, quote, day, rate, position) VALUES (%s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (publisher, base, quote, day) DO NOTHING",
         [(*key_of(event), Decimal(event.rate), position) for position, event in published],
     )
@@ -31,7 +31,7 @@ def known(cursor: Rows, keys: Iterable[Key]) -> dict[Key, str]:
     """The canonical text of each of the rates that was published."""
     publishers, bases, quotes, days = zip(*keys, strict=True)
     rows = cursor.execute(
-        "SELECT publisher, base, quote, day, rate FROM settle.rates JOIN "
+        "SELECT publisher, base, quote, day, rate FROM rates JOIN "
         "(SELECT DISTINCT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::date[]) AS k(publisher, base, quote, day)"
         ") k USING (publisher, base, quote, day)",
         (list(publishers), list(bases), list(quotes), list(days)),
@@ -44,7 +44,7 @@ def between(
 ) -> list[tuple[str, str, str, date, Decimal]]:
     """(publisher, base, quote, day, rate) of the days from `first` up to, and without, `end`, in this order."""
     rows = cursor.execute(
-        "SELECT publisher, base, quote, day, rate FROM settle.rates "
+        "SELECT publisher, base, quote, day, rate FROM rates "
         "WHERE day >= %s AND day < %s AND publisher = ANY(%s) ORDER BY publisher, base, quote, day",
         (first, end, list(publishers)),
     )

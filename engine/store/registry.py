@@ -33,17 +33,17 @@ TERMS = pl.Schema(
 
 _CONTRACT = (
     "contract, partner, cooperation_model, rulebook, currency, valid_from, valid_to, calendar, time_zone, products, "
-    "terminated"
+    "terminated, late_events"
 )
 
 
 def partners(cursor: Rows, ids: Iterable[str]) -> dict[str, Partner]:
-    rows = cursor.execute("SELECT partner, state FROM settle.partners WHERE partner = ANY(%s)", (list(ids),))
+    rows = cursor.execute("SELECT partner, state FROM partners WHERE partner = ANY(%s)", (list(ids),))
     return {partner: _partner(state) for partner, state in rows}
 
 
 def all_partners(cursor: Rows) -> list[Partner]:
-    rows = cursor.execute("SELECT state FROM settle.partners ORDER BY partner")
+    rows = cursor.execute("SELECT state FROM partners ORDER BY partner")
     return [_partner(state) for (state,) in rows]
 
 
@@ -55,14 +55,14 @@ def _partner(state: bytes) -> Partner:
 
 def save_partners(cursor: Rows, changed: Iterable[Partner]) -> None:
     cursor.executemany(
-        "INSERT INTO settle.partners VALUES (%s, %s) ON CONFLICT (partner) DO UPDATE SET state = excluded.state",
+        "INSERT INTO partners VALUES (%s, %s) ON CONFLICT (partner) DO UPDATE SET state = excluded.state",
         [(partner.partner, events.encoded(partner)) for partner in changed],
     )
 
 
 def contracts(cursor: Rows, ids: Iterable[str]) -> dict[str, Contract]:
     rows = cursor.execute(
-        f"SELECT {_CONTRACT} FROM settle.contracts WHERE contract = ANY(%s)",  # noqa: S608 - a constant
+        f"SELECT {_CONTRACT} FROM contracts WHERE contract = ANY(%s)",  # noqa: S608 - a constant
         (list(ids),),
     )
     return {row[0]: _contract(row) for row in rows}
@@ -72,7 +72,7 @@ def all_contracts(
     cursor: Rows, *, calendar: Calendar | None = None, partner: str | None = None, rulebook: str | None = None
 ) -> list[Contract]:
     rows = cursor.execute(
-        f"SELECT {_CONTRACT} FROM settle.contracts WHERE (%s::text IS NULL OR calendar = %s) "  # noqa: S608
+        f"SELECT {_CONTRACT} FROM contracts WHERE (%s::text IS NULL OR calendar = %s) "  # noqa: S608
         "AND (%s::text IS NULL OR partner = %s) AND (%s::text IS NULL OR rulebook = %s) ORDER BY contract",
         (calendar, calendar, partner, partner, rulebook, rulebook),
     )
@@ -81,14 +81,15 @@ def all_contracts(
 
 def _contract(row: tuple[Any, ...]) -> Contract:
     products = None if row[9] is None else tuple(row[9])
-    return Contract._make([*row[:7], Calendar(row[7]), row[8], products, row[10]])
+    return Contract._make([*row[:7], Calendar(row[7]), row[8], products, row[10], events.LatePolicy(row[11])])
 
 
 def save_contracts(cursor: Rows, changed: Iterable[Contract]) -> None:
     cursor.executemany(
-        f"INSERT INTO settle.contracts ({_CONTRACT}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
+        f"INSERT INTO contracts ({_CONTRACT}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
         "ON CONFLICT (contract) DO UPDATE SET valid_to = excluded.valid_to, terminated = excluded.terminated",
-        [(*c[:7], str(c.calendar), c.time_zone, None if c.products is None else list(c.products), c.terminated)
+        [(*c[:7], str(c.calendar), c.time_zone, None if c.products is None else list(c.products), c.terminated,
+          str(c.late_events))
          for c in changed],
     )  # fmt: skip
 
@@ -97,7 +98,7 @@ def terms(cursor: Rows, ids: Iterable[str]) -> pl.DataFrame:
     """The terms of those of the contracts that are signed, columns TERMS, since -1: from before any batch."""
     found = cursor.execute(
         "SELECT contract, currency, valid_from, valid_to, calendar, time_zone, products, rulebook "
-        "FROM settle.contracts WHERE contract = ANY(%s)",
+        "FROM contracts WHERE contract = ANY(%s)",
         (list(ids),),
     ).fetchall()
     # One grain a rulebook, not one a contract.
@@ -143,12 +144,15 @@ class Published(NamedTuple):
     rulebook: str
     version: Version
     text: str
+    position: int
+    author: str | None = None
+    approver: str | None = None
 
 
 def rulebooks(cursor: Rows, ids: Iterable[str] | None = None) -> dict[str, Rulebook]:
     names = None if ids is None else list(ids)
     rows = cursor.execute(
-        "SELECT rulebook, version, valid_from, currency, digest, grain FROM settle.rulebook_versions "
+        "SELECT rulebook, version, valid_from, currency, digest, grain FROM rulebook_versions "
         "WHERE (%s::text[] IS NULL OR rulebook = ANY(%s)) ORDER BY rulebook, version",
         (names, names),
     )
@@ -160,7 +164,7 @@ def rulebooks(cursor: Rows, ids: Iterable[str] | None = None) -> dict[str, Ruleb
 
 def rulebook_text(cursor: Rows, rulebook: str, version: int) -> str | None:
     row = cursor.execute(
-        "SELECT text FROM settle.rulebook_versions WHERE rulebook = %s AND version = %s", (rulebook, version)
+        "SELECT text FROM rulebook_versions WHERE rulebook = %s AND version = %s", (rulebook, version)
     ).fetchone()
     return None if row is None else str(row[0])
 
@@ -168,7 +172,7 @@ def rulebook_text(cursor: Rows, rulebook: str, version: int) -> str | None:
 def save_version(cursor: Rows, published: Published) -> None:
     version = published.version
     cursor.execute(
-        "INSERT INTO settle.rulebook_versions VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO rulebook_versions VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             published.rulebook,
             version.version,
@@ -177,20 +181,23 @@ def save_version(cursor: Rows, published: Published) -> None:
             version.digest,
             version.grain.text,
             published.text,
+            published.position,
+            published.author,
+            published.approver,
         ),
     )
 
 
 def closed_to(cursor: Rows, rulebook: str) -> date | None:
     """The day up to which any statement under the rulebook is closed."""
-    row = cursor.execute('SELECT max("end") FROM settle.statements WHERE rulebook = %s', (rulebook,)).fetchone()
+    row = cursor.execute('SELECT max("end") FROM statements WHERE rulebook = %s', (rulebook,)).fetchone()
     assert row is not None
     found: date | None = row[0]
     return found
 
 
 def count(cursor: Rows, what: Literal["partners", "contracts"]) -> int:
-    table = {"partners": "settle.partners", "contracts": "settle.contracts"}[what]
+    table = {"partners": "partners", "contracts": "contracts"}[what]
     row = cursor.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - one of the two above
     assert row is not None
     return int(row[0])

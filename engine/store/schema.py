@@ -1,11 +1,15 @@
-"""The engine's tables beside the log. All lie in the PostgreSQL schema `settle`; the log itself is `settle.log`."""
+"""The engine's tables beside the log `settle.log`, in two parts.
+
+`SOURCES` are kept for ever, as they came, in the PostgreSQL schema `settle`. `PROJECTIONS` are what the log comes to: they can
+be made anew from it, also beside the live ones, so their names carry no schema; a connection's search path says which is meant.
+"""
 
 from __future__ import annotations
 
 SCHEMA = "settle"
-VERSION = 1
+VERSION = 2
 
-TABLES = """
+SOURCES = """
 CREATE TABLE settle.version (version int NOT NULL);
 
 -- When the positions from first to last were recorded: one row for what a transaction appends at once.
@@ -62,13 +66,15 @@ CREATE INDEX suspense_waits_for ON settle.suspense (waits_for) WHERE state = 'su
 CREATE INDEX suspense_identity ON settle.suspense (identity);
 CREATE INDEX suspense_state ON settle.suspense (state, id);
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
+"""
 
-CREATE TABLE settle.partners (
+PROJECTIONS = """
+CREATE TABLE partners (
     partner text PRIMARY KEY,
     state bytea NOT NULL
 );
 
-CREATE TABLE settle.contracts (
+CREATE TABLE contracts (
     contract text PRIMARY KEY,
     partner text NOT NULL,
     cooperation_model text NOT NULL,
@@ -79,12 +85,13 @@ CREATE TABLE settle.contracts (
     calendar text NOT NULL,
     time_zone text NOT NULL,
     products text[],
-    terminated boolean NOT NULL
+    terminated boolean NOT NULL,
+    late_events text NOT NULL
 );
-CREATE INDEX contracts_partner ON settle.contracts (partner);
-CREATE INDEX contracts_rulebook ON settle.contracts (rulebook);
+CREATE INDEX contracts_partner ON contracts (partner);
+CREATE INDEX contracts_rulebook ON contracts (rulebook);
 
-CREATE TABLE settle.rulebook_versions (
+CREATE TABLE rulebook_versions (
     rulebook text NOT NULL,
     version int NOT NULL,
     valid_from date NOT NULL,
@@ -92,11 +99,13 @@ CREATE TABLE settle.rulebook_versions (
     digest text NOT NULL,
     grain text NOT NULL, -- engine.facts.Grain.text
     text text NOT NULL,
-    PRIMARY KEY (rulebook, version),
-    UNIQUE (rulebook, valid_from)
+    position bigint NOT NULL,
+    author text,
+    approver text,
+    PRIMARY KEY (rulebook, version)
 );
 
-CREATE TABLE settle.facts (
+CREATE TABLE facts (
     contract text NOT NULL,
     period date NOT NULL,
     event text NOT NULL,
@@ -105,13 +114,14 @@ CREATE TABLE settle.facts (
     events bigint NOT NULL,
     value_micros numeric(38, 0) NOT NULL,
     at bigint NOT NULL, -- microseconds since 1970 of the event that a last value stems from, else 0
-    PRIMARY KEY (contract, period, event, field, dimensions)
+    key bytea NOT NULL, -- SHA-256 of field and dimensions, which can be longer than an index holds
+    PRIMARY KEY (contract, period, event, key)
 ) WITH (fillfactor = 60); -- room beside each fact for its next version, so that an update leaves the index alone
-CREATE INDEX facts_period ON settle.facts (period);
+CREATE INDEX facts_period ON facts (period);
 
 -- Facts of events about partners, by day: one row a key, which the writers' lock sees to, because a key is longer than an
 -- index holds. contract is '' where the event names none.
-CREATE TABLE settle.partner_facts (
+CREATE TABLE partner_facts (
     partner text NOT NULL,
     contract text NOT NULL,
     day date NOT NULL,
@@ -121,11 +131,11 @@ CREATE TABLE settle.partner_facts (
     events bigint NOT NULL,
     value_micros numeric(38, 0) NOT NULL
 );
-CREATE INDEX partner_facts_partner ON settle.partner_facts (partner, day);
-CREATE INDEX partner_facts_contract ON settle.partner_facts (contract, day) WHERE contract <> '';
+CREATE INDEX partner_facts_partner ON partner_facts (partner, day);
+CREATE INDEX partner_facts_contract ON partner_facts (contract, day) WHERE contract <> '';
 
 -- One unit of base is so much of quote, as the event at the position published it.
-CREATE TABLE settle.rates (
+CREATE TABLE rates (
     publisher text NOT NULL,
     base text NOT NULL,
     quote text NOT NULL,
@@ -134,10 +144,10 @@ CREATE TABLE settle.rates (
     position bigint NOT NULL,
     PRIMARY KEY (publisher, base, quote, day)
 );
-CREATE INDEX rates_day ON settle.rates (day);
+CREATE INDEX rates_day ON rates (day);
 
 -- Changes of points accounts by hand: one row an event. Burned points are positive.
-CREATE TABLE settle.points_entries (
+CREATE TABLE points_entries (
     position bigint PRIMARY KEY,
     partner text NOT NULL,
     program text NOT NULL,
@@ -151,10 +161,10 @@ CREATE TABLE settle.points_entries (
     source text NOT NULL,
     id text NOT NULL
 );
-CREATE INDEX points_entries_partner ON settle.points_entries (partner, program, day);
+CREATE INDEX points_entries_partner ON points_entries (partner, program, day);
 
 -- Grades given by persons: one row an event, of which the last in the log stands.
-CREATE TABLE settle.overrides (
+CREATE TABLE overrides (
     position bigint PRIMARY KEY,
     scorecard text NOT NULL,
     period text NOT NULL,
@@ -167,10 +177,10 @@ CREATE TABLE settle.overrides (
     source text NOT NULL,
     id text NOT NULL
 );
-CREATE INDEX overrides_scorecard ON settle.overrides (scorecard, period, partner);
+CREATE INDEX overrides_scorecard ON overrides (scorecard, period, partner);
 
 -- Who asked that an issued score be computed again: one row an event.
-CREATE TABLE settle.reassessments (
+CREATE TABLE reassessments (
     position bigint PRIMARY KEY,
     scorecard text NOT NULL,
     period text NOT NULL,
@@ -180,10 +190,10 @@ CREATE TABLE settle.reassessments (
     source text NOT NULL,
     id text NOT NULL
 );
-CREATE INDEX reassessments_scorecard ON settle.reassessments (scorecard, period, partner);
+CREATE INDEX reassessments_scorecard ON reassessments (scorecard, period, partner);
 
 -- Scores as issued; one that is computed again is a further version.
-CREATE TABLE settle.scores (
+CREATE TABLE scores (
     scorecard text NOT NULL,
     period text NOT NULL,
     partner text NOT NULL,
@@ -192,23 +202,66 @@ CREATE TABLE settle.scores (
     score text NOT NULL,
     digest text NOT NULL,
     text text NOT NULL,
+    own_position bigint NOT NULL, -- of its event in the log
+    closing int, -- the number of the closing of its period that it belongs to
     PRIMARY KEY (scorecard, period, partner, version)
 );
+CREATE UNIQUE INDEX scores_own_position ON scores (own_position);
 
-CREATE TABLE settle.statements (
+-- Statements as issued: version 1 as closed, each later one as restated. Nothing but `taken_by` and `closing` ever changes.
+CREATE TABLE statements (
     contract text NOT NULL,
     period text NOT NULL,
+    version int NOT NULL,
     first date NOT NULL,
     "end" date NOT NULL,
     rulebook text NOT NULL,
-    position bigint NOT NULL,
+    position bigint NOT NULL, -- the end of the log then: what it knew
     events bigint NOT NULL,
     digest text NOT NULL,
     statement text NOT NULL,
     given text NOT NULL, -- JSON: all that the statement was computed from
     carried text NOT NULL, -- JSON: the balances that it leaves to the next period
-    PRIMARY KEY (contract, period)
+    seals text NOT NULL, -- JSON: the digests of the events that it stands on
+    adjustment text NOT NULL, -- JSON: of a restated one, what changed against the version before; else ''
+    own_position bigint NOT NULL, -- of its event in the log
+    taken_by text, -- of a restated one, the period whose statement has the adjustment; null while it waits
+    closing int, -- the number of the closing of its period that it belongs to, or of that of `taken_by`
+    PRIMARY KEY (contract, period, version)
 );
-CREATE INDEX statements_first ON settle.statements (first, contract);
-CREATE INDEX statements_rulebook ON settle.statements (rulebook, "end");
+CREATE INDEX statements_first ON statements (first, contract);
+CREATE INDEX statements_rulebook ON statements (rulebook, "end");
+CREATE UNIQUE INDEX statements_own_position ON statements (own_position);
+CREATE INDEX statements_without_closing ON statements (period) WHERE closing IS NULL;
+CREATE INDEX statements_waiting ON statements (contract) WHERE version > 1 AND taken_by IS NULL;
+
+-- Closings of a period, numbered from 1: each with the root over the statements that it issued.
+CREATE TABLE closings (
+    period text NOT NULL,
+    number int NOT NULL,
+    position bigint NOT NULL,
+    statements int NOT NULL,
+    head text NOT NULL,
+    root text NOT NULL,
+    PRIMARY KEY (period, number)
+);
+
+-- The chain over the log up to the position (engine.projections.seals): its head after the last whole block, and the leaves
+-- of the block that is not whole yet. One row.
+CREATE TABLE chain (
+    position bigint NOT NULL,
+    head bytea NOT NULL,
+    leaves bytea NOT NULL
+);
+INSERT INTO chain VALUES (0, '', '');
+
+-- The rolling digest over the events of one subject, up to the chain's position.
+CREATE TABLE seals (
+    kind text NOT NULL,
+    name text NOT NULL,
+    period date NOT NULL, -- the first day of the contract's period; 1970-01-01 for subjects that have none
+    events bigint NOT NULL,
+    digest bytea NOT NULL,
+    PRIMARY KEY (kind, name, period)
+);
 """

@@ -121,8 +121,8 @@ def ripe(cursor: Rows) -> list[str]:
     rows = cursor.execute(
         "WITH causes AS (SELECT DISTINCT waits_for AS cause FROM settle.suspense "
         "WHERE state = 'suspended' AND waits_for IS NOT NULL) "
-        "SELECT cause FROM causes WHERE EXISTS (SELECT FROM settle.contracts WHERE 'contract:' || contract = cause) "
-        "OR EXISTS (SELECT FROM settle.partners WHERE 'partner:' || partner = cause)"
+        "SELECT cause FROM causes WHERE EXISTS (SELECT FROM contracts WHERE 'contract:' || contract = cause) "
+        "OR EXISTS (SELECT FROM partners WHERE 'partner:' || partner = cause)"
     )
     return [row[0] for row in rows]
 

@@ -19,6 +19,7 @@ from engine.events import (
     PartnerRegistered,
     RulebookPublished,
     StatementClosed,
+    StatementRestated,
 )
 from engine.facts import Grain
 
@@ -137,9 +138,8 @@ def test_versions_follow_one_another_and_the_grain_holds_what_any_needs() -> Non
         (2, version(3, "2026-07-01"), None, rulebook.NotTheRulebookNamed),
         (1, version(1, "2026-07-01"), None, rulebook.VersionNotNext),
         (3, version(3, "2026-07-01"), None, rulebook.VersionNotNext),
-        (2, version(2, "2026-01-01"), None, rulebook.DayTaken),
         (2, version(2, "2026-07-01", "USD"), None, rulebook.CurrencyChanged),
-        (2, version(2, "2026-03-01"), "2026-04-01", rulebook.PeriodClosed),
+        (2, version(2, "2026-03-01"), "2026-04-01", rulebook.NotApproved),
     ],
 )
 def test_rulebook_refusals(number: int, read: Version, closed_to: str | None, refusal: type[Refused]) -> None:
@@ -159,7 +159,23 @@ def closing(digest: str) -> StatementClosed:
         statement="{}",
         given="{}",
         carried="[]",
+        seals="{}",
     )
+
+
+def restating(version: int, digest: str, carried: str = "[]") -> StatementRestated:
+    fields = {name: getattr(closing(digest), name) for name in closing(digest).__struct_fields__}
+    return StatementRestated(**fields | {"version": version, "carried": carried}, adjustment="{}")
+
+
+def test_restating_issues_a_further_version_where_something_is_said_otherwise() -> None:
+    closed = statement.evolve(None, closing("a"))
+    assert statement.decide(closed, restating(2, "a")) == ()
+    assert statement.decide(closed, restating(2, "b")) == (restating(2, "b"),)
+    assert statement.decide(closed, restating(2, "a", carried="[1]")) == (restating(2, "a", carried="[1]"),)
+    again = statement.evolve(closed, restating(2, "b"))
+    assert statement.decide(again, restating(3, "b")) == ()
+    assert [statement.version_of(each) for each in (None, closed, again)] == [0, 1, 2]
 
 
 def test_given_a_closed_statement_when_it_is_closed_again_then_nothing_changes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -39,7 +40,9 @@ def test_an_open_statement_follows_the_events(store: Store) -> None:
         "state": "open", "rulebook": statement(store)["rulebook"],
         "lines": [{"name": "payable", "amount": "1.01", "clause": None}], "payable": "1.01",
         "parties": [{"party": "partner", "amount": "1.01"}], "evidence": {"events": 1, "positions": [1, 4]},
-        "balances": [], "late": 0, "digest": digest(statement(store)),
+        "adjustments": [],
+        "due": [{"currency": "CNY", "amount": "1.01", "parties": [{"party": "partner", "amount": "1.01"}]}],
+        "balances": [], "late": 0, "version": 0, "digest": digest(statement(store)),
     }  # fmt: skip
     take(store, charged("2", amount="2.00"))
     assert statement(store)["payable"] == "2.01"
@@ -47,7 +50,7 @@ def test_an_open_statement_follows_the_events(store: Store) -> None:
 
 def test_closing_freezes_and_closing_again_changes_nothing(store: Store) -> None:
     settled(store, signed("C-2"), charged("1"))
-    assert closing.close(store, OCTOBER, NOW) == closing.Closed(2, 0, ())
+    assert closing.close(store, OCTOBER, NOW)[:3] == (2, 0, ())
     first = statement(store)
     assert first["state"] == "closed"
     assert closing.close(store, OCTOBER, NOW) == closing.Closed(0, 2, ())
@@ -106,21 +109,31 @@ def test_a_period_is_over_when_it_is_where_the_contract_settles(store: Store) ->
     assert (closed.closed, [refusal[:2] for refusal in closed.refused]) == (2, [("C-NY", "period-not-over")])
     with pytest.raises(closing.PeriodNotOver, match="2026-10-31 in America/New_York"):
         closing.close(store, OCTOBER, still_october_in_new_york, "C-NY")
-    assert closing.close(store, OCTOBER, datetime(2026, 11, 1, 4, tzinfo=UTC)) == closing.Closed(1, 2, ())
+    assert closing.close(store, OCTOBER, datetime(2026, 11, 1, 4, tzinfo=UTC))[:3] == (1, 2, ())
 
 
-def test_a_rulebook_cannot_reach_into_a_closed_period(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("month", "author", "approver", "recorded"),
+    [
+        (10, None, None, False), (10, "ann", None, False), (10, None, "bob", False), (10, "ann", "ann", False),
+        (10, "ann", "bob", True), (11, None, None, True),
+    ],
+)  # fmt: skip
+def test_a_rulebook_that_reaches_into_a_closed_period_takes_two_persons(
+    store: Store, month: int, author: str | None, approver: str | None, recorded: bool
+) -> None:
     settled(store)
     closing.close(store, OCTOBER, NOW)
-    assert take(store, published(2, month=10)).suspended == 1
-    assert take(store, message("rulebook.published", "x", _version_2(11))).recorded == 1
+    data = json.loads(published(2, month=month))["data"] | {"author": author, "approver": approver}
+    assert take(store, message("rulebook.published", "x", data)).recorded == recorded
 
 
-def _version_2(month: int) -> dict:
-    import json
-
-    data: dict = json.loads(published(2, month=month))["data"]
-    return data
+def test_of_versions_of_one_day_the_later_counts_and_one_before_another_counts_up_to_it(store: Store) -> None:
+    settled(store, published(2, month=10), published(3, month=8), published(4, month=10))
+    versions = [
+        statement(store, period=Period.parse(f"2026-{month:02}"))["rulebook"]["version"] for month in (7, 8, 9, 10)
+    ]
+    assert versions == [1, 3, 3, 4]
 
 
 def test_the_version_valid_when_the_period_begins_settles_it(store: Store) -> None:

@@ -174,9 +174,9 @@ def test_of_several_grades_the_last_in_the_log_stands(store: Store) -> None:
 
 
 def test_of_a_score_computed_again_the_latest_version_is_read(store: Store) -> None:
-    first = assessments.Issued("agents", "2026-10", "P-1", 1, "B", "80", "d1", "{}")
-    second = first._replace(version=2, grade="A", score="90", digest="d2", text='{"score":90}')
-    other = first._replace(partner="P-2")
+    first = assessments.Issued("agents", "2026-10", "P-1", 1, "B", "80", "d1", "{}", 7)
+    second = first._replace(version=2, grade="A", score="90", digest="d2", text='{"score":90}', own_position=8)
+    other = first._replace(partner="P-2", own_position=9)
     with store.writing() as cursor:
         assessments.save(cursor, [first, second, other])
     with store.reading() as cursor:

@@ -1,0 +1,98 @@
+"""What a restated statement changes against the version before it, and what a statement with such adjustments comes to.
+
+An adjustment is *computed again, less all that was issued before*: the version before holds the sum of the closed statement and
+of every adjustment since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from engine.money import difference, in_units, of_units, total
+
+Json = dict[str, Any]
+
+
+def adjustment(before: Json, after: Json, version: int, period: str, causes: Sequence[Json]) -> Json:
+    """The JSON object of an adjustment: `after` is version `version` of the period's statement, `before` the one before it.
+
+    Only what changed is listed; every amount is what is added now to what was issued.
+    """
+    return {
+        "period": period,
+        "version": version,
+        "digest": after["digest"],
+        "replaces": before["digest"],
+        "rulebook": after["rulebook"],
+        "lines": _changed(before["lines"], after["lines"], ("name",), ("clause", "unit")),
+        "payable": _changed(_payable(before), _payable(after), ("currency",)),
+        "parties": _changed(_parties(before), _parties(after), ("party", "currency")),
+        "causes": list(causes),
+    }
+
+
+def _payable(statement: Json) -> list[Json]:
+    return [{"currency": statement["currency"], "amount": statement["payable"]}]
+
+
+def _parties(statement: Json) -> list[Json]:
+    return [each | {"currency": statement["currency"]} for each in statement["parties"]]
+
+
+def _changed(
+    before: Iterable[Json], after: Iterable[Json], key: tuple[str, ...], kept: tuple[str, ...] = ()
+) -> list[Json]:
+    was = {tuple(each[name] for name in key): each for each in before}
+    now = {tuple(each[name] for name in key): each for each in after}
+    rows = []
+    for named in [*now, *(each for each in was if each not in now)]:
+        one, other = was.get(named), now.get(named)
+        texts = [each["amount"] if each else "0" for each in (one, other)]
+        if Decimal(texts[0]) != Decimal(texts[1]):
+            stands = other or one or {}
+            rows.append(
+                dict(zip(key, named, strict=True))
+                | {name: stands[name] for name in kept if name in stands}
+                | {"was": texts[0], "now": texts[1], "amount": _less(texts[1], texts[0])}
+            )
+    return rows
+
+
+def _less(now: str, was: str) -> str:
+    return _shown(difference(Decimal(now), Decimal(was)), _digits([now, was]))
+
+
+def _digits(texts: Iterable[str]) -> int:
+    """The most digits behind the point that any of the texts has."""
+    return max(len(text.partition(".")[2]) for text in texts)
+
+
+def _shown(amount: Decimal, digits: int) -> str:
+    return format(of_units(in_units(amount, digits), digits), "f")
+
+
+def due(statement: Mapping[str, Any]) -> list[Json]:
+    """What a statement's payable and its adjustments come to, by currency, and what each party gets of that."""
+    payable = [*_payable(dict(statement)), *(row for each in statement["adjustments"] for row in each["payable"])]
+    parties = [*_parties(dict(statement)), *(row for each in statement["adjustments"] for row in each["parties"])]
+    return [
+        {
+            "currency": currency,
+            "amount": _sum(payable, currency),
+            "parties": [
+                {"party": party, "amount": _sum([row for row in parties if row["party"] == party], currency)}
+                for party in dict.fromkeys(row["party"] for row in parties if row["currency"] == currency)
+            ],
+        }
+        for currency in dict.fromkeys(row["currency"] for row in payable)
+    ]
+
+
+def _sum(rows: Iterable[Json], currency: str) -> str:
+    texts = [row["amount"] for row in rows if row["currency"] == currency]
+    amount = Decimal(0)
+    for text in texts:
+        amount = total(amount, Decimal(text))
+    return _shown(amount, _digits(texts))
