@@ -20,15 +20,22 @@ class ApproverIsAuthor(Refused):
     code = "approver-is-author"
 
 
+class NoSuchGrade(Refused):
+    code = "no-such-grade"
+
+
 class Surroundings(NamedTuple):
-    """What the events refer to. `contract` is the one that the event names, where it is signed."""
+    """What the events refer to. `contract` is the one that the event names, where it is signed; `grades` are those of the
+    scorecard that it names, empty where the rulebook does not assess by itself.
+    """
 
     partner_known: bool
     contract: Contract | None
+    grades: frozenset[str] = frozenset()
 
 
 def decide(command: ReportedEvent, surroundings: Surroundings) -> tuple[ReportedEvent, ...]:
-    """Raises UnknownPartner, UnknownContract, OtherPartner, OtherCurrency, ApproverIsAuthor."""
+    """Raises UnknownPartner, UnknownContract, OtherPartner, OtherCurrency, ApproverIsAuthor, NoSuchGrade."""
     if not surroundings.partner_known:
         raise UnknownPartner(
             f"partner {command.partner} of this {command.NAME} is not registered; send its partner.registered, and this "
@@ -41,6 +48,11 @@ def decide(command: ReportedEvent, surroundings: Surroundings) -> tuple[Reported
         raise ApproverIsAuthor(
             f"{command.author} cannot approve what {command.author} wrote; have somebody else approve it, send it under a "
             "new id, and write this message off"
+        )
+    if isinstance(command, AssessmentOverridden) and surroundings.grades and command.grade not in surroundings.grades:
+        raise NoSuchGrade(
+            f"scorecard {command.scorecard} has no grade {command.grade}; its grades are "
+            f"{', '.join(sorted(surroundings.grades))}; send one of them under a new id, and write this message off"
         )
     return (command,)
 

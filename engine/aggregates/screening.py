@@ -6,6 +6,9 @@ contract had when the row arrived, so the answer does not depend on how a histor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 import polars as pl
 
 from engine.period import located
@@ -27,11 +30,24 @@ SENTENCES = {
         "contract {contract} does not cover product {product}; send it under the contract that does, under a new id, "
         "and write this one off"
     ),
+    "period-closed": (
+        "the statement of contract {contract} for the period from {period} is closed, and the contract suspends what comes "
+        "later; send it with a time in an open period under a new id, and write this one off"
+    ),
     "measure-fails": (
         "the rulebook of contract {contract} measures {field} of such events, and for this one there is no such number: "
         "{why}; send it right under a new id and write this one off"
     ),
 }
+
+
+def shut_out(judged: pl.DataFrame, shut: Sequence[tuple[str, date]]) -> pl.DataFrame:
+    """Of the `screened`, those are refused, too, that come for a closed period: (contract, first day) of each in `shut`."""
+    if not shut:
+        return judged
+    closed = pl.DataFrame(shut, schema={"contract": pl.String, "period": pl.Date}, orient="row")
+    late = judged.join(closed.with_columns(pl.lit("period-closed").alias("late")), on=["contract", "period"], how="left", maintain_order="left")  # fmt: skip
+    return late.with_columns(pl.coalesce("refusal", "late").alias("refusal")).drop("late")
 
 
 def screened(events: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,7 @@ terms that its contract had at its place in the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Any, NamedTuple, assert_never
 
@@ -17,8 +18,9 @@ from engine.aggregates import fx, reported
 from engine.aggregates import partner as partners
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
-from engine.aggregates.screening import SENTENCES, screened
+from engine.aggregates.screening import SENTENCES, screened, shut_out
 from engine.events import (
+    AssessmentOverridden,
     CaseEvent,
     ContractSigned,
     ContractTerminated,
@@ -34,8 +36,9 @@ from engine.projections.columns import columns
 from engine.projections.derived import MeasureFails
 from engine.projections.facts import FACTS, dimensions, fold
 from engine.rules.check import check
+from engine.settlement.books import Books
 from engine.settlement.folding import refold
-from engine.store import log, rates, recorder, registry
+from engine.store import log, rates, recorder, registry, statements
 from engine.store.database import Rows
 from engine.store.registry import TERMS, Published, terms_of
 
@@ -244,7 +247,18 @@ class _Desk:
 
     def _reported(self, command: ReportedEvent) -> None:
         contract = None if command.contract is None else self._contracts.get(command.contract)
-        reported.decide(command, reported.Surroundings(command.partner in self._partners, contract))
+        grades = self._grades(command.scorecard) if isinstance(command, AssessmentOverridden) else frozenset()
+        reported.decide(command, reported.Surroundings(command.partner in self._partners, contract, grades))
+
+    def _grades(self, scorecard: str) -> frozenset[str]:
+        """All grades that any version of the rulebook's assessment has."""
+        books = Books(self._cursor, [scorecard])
+        contents = [each for book in books.versions(scorecard) for each in (book, *(era.contents for era in book.eras))]
+        cards = [each.assessment for each in contents if each.assessment is not None]
+        return frozenset(
+            {band.grade for card in cards for band in card.grades}
+            | {veto.grade for card in cards for veto in card.vetoes}
+        )
 
     def _rate(self, command: FxRatePublished) -> None:
         key = rates.key_of(command)
@@ -254,6 +268,10 @@ class _Desk:
     def save(self) -> None:
         registry.save_partners(self._cursor, self._new_partners)
         registry.save_contracts(self._cursor, [steps[-1][1] for steps in self.history.values()])
+
+    def shut(self, ids: Sequence[str]) -> list[tuple[str, date]]:
+        """The closed periods of those of the contracts that suspend what comes late."""
+        return statements.shut(self._cursor, ids)
 
     def terms(self, ids: Sequence[str]) -> pl.DataFrame:
         """The terms of the contracts, and of those that changed in this batch at every point of it."""
@@ -267,11 +285,12 @@ class _Desk:
 
 
 def _screen(streamed: Sequence[tuple[int, StreamedEvent]], desk: _Desk) -> tuple[dict[int, Refusal], pl.DataFrame]:
-    terms = desk.terms(list({event.contract for _, event in streamed})).sort("since")
+    named = list({event.contract for _, event in streamed})
+    terms = desk.terms(named).sort("since")
     events, further = columns(
         [seq for seq, _ in streamed], [event for _, event in streamed], dimensions(terms["grain"].unique())
     )
-    judged = screened(events, terms)
+    judged = shut_out(screened(events, terms), desk.shut(named))
     refused = judged.filter(pl.col("refusal").is_not_null())
     refusals = {row["seq"]: _refusal(row) for row in refused.iter_rows(named=True)}
     accepted = judged.filter(pl.col("refusal").is_null())

@@ -90,6 +90,7 @@ CREATE TABLE contracts (
 );
 CREATE INDEX contracts_partner ON contracts (partner);
 CREATE INDEX contracts_rulebook ON contracts (rulebook);
+CREATE INDEX contracts_suspending ON contracts (contract) WHERE late_events = 'suspend';
 
 CREATE TABLE rulebook_versions (
     rulebook text NOT NULL,

@@ -115,6 +115,16 @@ def carried(cursor: Rows, contracts: Sequence[str], period: str) -> dict[str, st
     return dict(rows.fetchall())
 
 
+def shut(cursor: Rows, contracts: Sequence[str]) -> list[tuple[str, date]]:
+    """(contract, first day) of the closed periods of those of the contracts that suspend late events."""
+    rows = cursor.execute(
+        "SELECT contract, s.first FROM contracts c JOIN statements s USING (contract) "
+        "WHERE c.contract = ANY(%s) AND c.late_events = 'suspend' AND s.version = 1",
+        (list(contracts),),
+    )
+    return rows.fetchall()
+
+
 def closed_contracts(cursor: Rows, contracts: Sequence[str], period: str) -> set[str]:
     rows = cursor.execute(
         "SELECT contract FROM statements WHERE contract = ANY(%s) AND period = %s AND version = 1",

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from console import status
 from engine.aggregates.refusal import Refused
 from engine.period import Period
 from engine.settlement import closing, points, scoring
 from engine.settlement.statements import view
 from engine.store.database import Store
 from tests.histories import charged, message, registered, signed
-from tests.settlement.test_recording import store, take
+from tests.settlement.test_recording import kept, store, take
 
 __all__ = ["store"]
 
@@ -231,12 +232,12 @@ def test_scores_are_open_then_issued_and_count_in_the_next_period(store: Store) 
         assert [each.partner for each in scoring.board(cursor, OCTOBER)] == ["P-1", "P-2"]
 
 
-def overridden(author: str = "ann", approver: str = "bob", id: str = "o1") -> bytes:
+def overridden(author: str = "ann", approver: str = "bob", id: str = "o1", grade: str = "A") -> bytes:
     data = {
         "partner": "P-2",
         "scorecard": "simple",
         "period": "2026-10",
-        "grade": "A",
+        "grade": grade,
         "reason": "appeal",
         "author": author,
     }
@@ -252,6 +253,21 @@ def test_a_grade_given_by_hand_needs_two_persons_and_replaces_the_assessed_one(s
     assert (seen.grade, seen.score.grade, seen.override and seen.override.approver) == ("A", "B", "bob")
     take(store, charge("4", "100", 11, "C-2"))
     assert amounts(store, NOVEMBER, "C-2")["share"] == "110.00"
+
+
+def test_a_grade_that_the_scorecard_does_not_have_is_refused_when_it_arrives(store: Store) -> None:
+    assessed(store)
+    assert take(store, overridden(grade="Z")).suspended == 1
+    assert kept(store) == [("suspended", "no-such-grade")]
+
+
+def test_scores_and_closings_are_in_the_log_and_in_the_balance_of_the_status(store: Store) -> None:
+    assessed(store)
+    closing.close(store, OCTOBER, NOW)
+    with store.reading() as cursor:
+        told = status._told(cursor)
+    assert told["balanced"]
+    assert told["issued"] == 2 + 2 + 1
 
 
 def test_a_score_is_computed_again_where_somebody_asks(store: Store) -> None:
