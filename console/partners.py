@@ -12,6 +12,7 @@ from engine.aggregates.contract import Contract
 from engine.aggregates.partner import Partner
 from engine.settlement.statements import found
 from engine.store import registry, statements
+from engine.store.statements import Issued
 
 partner = typer.Typer(help="Partners as registered.", no_args_is_help=True)
 contract = typer.Typer(help="Contracts, their terms and statements.", no_args_is_help=True)
@@ -92,9 +93,18 @@ def contract_show(id: Annotated[str, typer.Argument()], as_json: Annotated[bool,
         issued = statements.of_contract(cursor, id)
         late = statements.late_events(cursor, id)
     shown = _contract(known) | {
-        "closed": [{"period": s.period, "digest": s.digest, "late": late.get(s.period, 0)} for s in issued],
+        "closed": [_closed(s) | {"late": late.get(s.period, 0)} for s in issued if s.version == 1],
+        "restated": [
+            _closed(s) | {"version": s.version, "adjusted in": s.taken_by or "the next statement"}
+            for s in issued
+            if s.version > 1
+        ],
     }
     _show(shown, as_json=as_json)
+
+
+def _closed(statement: Issued) -> dict[str, Any]:
+    return {"period": statement.period, "digest": statement.digest}
 
 
 def _show(shown: dict[str, Any], *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from engine.store import suspense
 
 PERIOD = typer.Argument(metavar="PERIOD", help="2017-03, 2017-W09, 2017-Q1 or 2017.")
 _REFUSED_SHOWN = 10
+_CAUSES_SHOWN = 3
 
 
 def period_of(text: str) -> Period:
@@ -51,6 +52,7 @@ def close(
                 "period": str(chosen),
                 "closed": closed.closed,
                 "already": closed.already,
+                "root": closed.root,
                 "refused": refused,
                 "reassessed": again,
                 "waiting": waiting,
@@ -61,6 +63,8 @@ def close(
             f"{chosen}: closed {closed.closed:,} statements; {closed.already:,} were closed before; "
             f"{len(closed.refused):,} could not be"
         )
+        if closed.root:
+            out.print(f"root {closed.root}")
         for scorecard, number in again.items():
             out.print(f"{number:,} scores by {scorecard} came out otherwise than they were issued, and are issued anew")
         for _, code, sentence in closed.refused[:_REFUSED_SHOWN]:
@@ -76,12 +80,13 @@ def close(
 def statement(
     contract: Annotated[str, typer.Argument()],
     period: Annotated[str, PERIOD],
+    version: Annotated[int, typer.Option("--version", help="1 as closed, later ones as restated.", min=1)] = 1,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """A contract's statement: as issued where the period is closed, else as it stands now."""
     chosen = period_of(period)
     with opened() as store, store.reading() as cursor:
-        said = view(cursor, contract, chosen).statement
+        said = view(cursor, contract, chosen, version).statement
     if as_json:
         print_json(said)
     else:
@@ -90,8 +95,24 @@ def statement(
 
 def print_statement(said: dict[str, Any], name: Period) -> None:
     book, evidence = said["rulebook"], said["evidence"]
-    out.print(f"Statement of contract {said['contract']} (partner {said['partner']}), {name}")
+    version = f", version {said['version']}" if said.get("version", 0) > 1 else ""
+    out.print(f"Statement of contract {said['contract']} (partner {said['partner']}), {name}{version}")
     out.print(f"{said['period']['from']} up to {said['period']['to']}, in {said['currency']}, {said['state']}")
+    out.print(_amounts(said))
+    for made in said["adjustments"]:
+        out.print(f"adjustment of {made['period']}: {'; '.join(told_cause(cause) for cause in made['causes'])}")
+    for left in said["balances"]:
+        day = f" {left['day']}" if "day" in left else ""
+        out.print(f"left to the next period: {left['amount']} {left['kind']}{day} ({left['step']})")
+    out.print(f"by rulebook {book['id']}@{book['version']} from {evidence['events']:,} events")
+    if said["late"]:
+        out.print(f"{said['late']:,} events came later; settle restate makes adjustments of what they change")
+    out.print(f"digest {said['digest']}")
+    if said.get("root"):
+        out.print(f"root   {said['root']}")
+
+
+def _amounts(said: dict[str, Any]) -> Table:
     table = Table("clause", "line", box=None)
     table.add_column("amount", justify="right")
     for line in said["lines"]:
@@ -101,11 +122,36 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
     table.add_row("", "payable", said["payable"], style="bold")
     for share in said["parties"]:
         table.add_row("", f"  to {share['party']}", share["amount"])
-    out.print(table)
-    for left in said["balances"]:
-        day = f" {left['day']}" if "day" in left else ""
-        out.print(f"left to the next period: {left['amount']} {left['kind']}{day} ({left['step']})")
-    out.print(f"by rulebook {book['id']}@{book['version']} from {evidence['events']:,} events")
-    if said["late"]:
-        out.print(f"{said['late']:,} events came after it was closed; they do not change it")
-    out.print(f"digest {said['digest']}")
+    for made in said["adjustments"]:
+        table.add_section()
+        _add_adjustment(table, made)
+    if said["adjustments"]:
+        table.add_section()
+        for sum_ in said["due"]:
+            table.add_row("", "due", f"{sum_['amount']} {sum_['currency']}", style="bold")
+            for share in sum_["parties"]:
+                table.add_row("", f"  to {share['party']}", share["amount"])
+    return table
+
+
+def _add_adjustment(table: Table, made: dict[str, Any]) -> None:
+    for line in made["lines"]:
+        unit = f" {line['unit']}" if "unit" in line else ""
+        table.add_row(line["clause"] or "", f"{made['period']} {line['name']}", f"{line['amount']}{unit}")
+    for sum_ in made["payable"]:
+        table.add_row("", f"{made['period']} adjusted, was {sum_['was']}", sum_["amount"], style="bold")
+
+
+def told_cause(cause: dict[str, Any]) -> str:
+    """Why a statement was restated, in a few words."""
+    match cause["cause"]:
+        case "late events":
+            named = ", ".join(each["id"] for each in cause["named"][:_CAUSES_SHOWN])
+            more = cause["events"] - min(len(cause["named"]), _CAUSES_SHOWN)
+            return f"{cause['events']:,} late events ({named}{f' and {more:,} more' if more else ''})"
+        case "rulebook":
+            return f"rulebook {cause['rulebook']}@{cause['version']}"
+        case "balances":
+            return f"balances of {cause['period']}"
+        case said:
+            return str(said)

@@ -97,6 +97,24 @@ def of_streams(cursor: Rows, streams: Sequence[bytes], page: int = 20_000) -> It
             version = rows[-1][3]
 
 
+def since(cursor: Rows, stream: bytes, position: int, page: int = 1_000) -> list[tuple[int, str, bytes]]:
+    """(position, stored name, state) of the stream's events past the position, in order. Reads no more than those."""
+    found: list[tuple[int, str, bytes]] = []
+    before: int | None = None
+    while True:
+        rows = cursor.execute(
+            "SELECT notification_id, topic, state, originator_version FROM settle.log WHERE originator_id = %s::uuid "
+            "AND (%s::bigint IS NULL OR originator_version < %s) ORDER BY originator_version DESC LIMIT %s",
+            (stream.hex(), before, before, page),
+            binary=True,
+        ).fetchall()
+        later = [row for row in rows if row[0] > position]
+        found += [row[:3] for row in later]
+        if len(later) < page:
+            return found[::-1]
+        before = rows[-1][3]
+
+
 def recorded_at(cursor: Rows, position: int) -> datetime | None:
     """When the engine learned the event at the position."""
     row = cursor.execute(

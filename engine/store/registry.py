@@ -169,6 +169,15 @@ def rulebook_text(cursor: Rows, rulebook: str, version: int) -> str | None:
     return None if row is None else str(row[0])
 
 
+def published_by(cursor: Rows, rulebook: str, version: int) -> dict[str, str]:
+    """Author and approver of the version, where they were named."""
+    row = cursor.execute(
+        "SELECT author, approver FROM rulebook_versions WHERE rulebook = %s AND version = %s", (rulebook, version)
+    ).fetchone()
+    assert row is not None, (rulebook, version)
+    return {name: said for name, said in zip(("author", "approver"), row, strict=True) if said is not None}
+
+
 def save_version(cursor: Rows, published: Published) -> None:
     version = published.version
     cursor.execute(
