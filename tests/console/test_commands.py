@@ -161,7 +161,7 @@ def test_a_late_event_shows_on_the_contract(filled: Settle, tmp_path: Path) -> N
     (tmp_path / "late.jsonl").write_bytes(charged("late"))
     filled("ingest", str(tmp_path / "late.jsonl"))
     assert [c["late"] for c in filled("contract", "show", "C-1", "--json").json["closed"]] == [1]
-    assert "1 events came after it was closed" in filled("statement", "C-1", "2026-10").out
+    assert "1 events came later" in filled("statement", "C-1", "2026-10").out
 
 
 def test_publishing_twice_changes_nothing_and_other_content_is_refused(filled: Settle, tmp_path: Path) -> None:
