@@ -18,7 +18,7 @@ from engine.rules.given import Given
 from engine.rules.model import Rulebook
 from engine.settlement import scoring, sealing
 from engine.settlement.books import Books
-from engine.settlement.concluding import Concluded, concluded
+from engine.settlement.concluding import Concluded, belong_together, concluded
 from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.keeping import balances_text, canonical, given_text
 from engine.settlement.statements import checked, count_events, count_streamed, ended_statement, found, statement_of
@@ -148,15 +148,10 @@ def _parts(books: Books, over: Sequence[Contract], period: Period) -> tuple[list
     parts = [_Part(books.version(*key), members, together=False, ended=True) for key, members in ended.items()]
     for key, members in by_version.items():
         rulebook = books.version(*key)
-        together = belongs_together(rulebook, period)
+        together = belong_together(rulebook.on(period.first))
         size = len(members) if together else CONTRACTS_A_TRANSACTION
         parts += [_Part(rulebook, members[at : at + size], together) for at in range(0, len(members), size)]
     return parts, refused
-
-
-def belongs_together(rulebook: Rulebook, period: Period) -> bool:
-    """Whether all contracts of the rulebook are closed at once: it looks across them, or assesses their partners."""
-    return rulebook.on(period.first).looks_across or rulebook.assessment is not None
 
 
 def _close(cursor: Rows, part: _Part, period: Period, now: datetime) -> Closed:

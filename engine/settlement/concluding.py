@@ -6,6 +6,7 @@ assessed or earn points the reasons are needed; then the reference evaluator is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -13,12 +14,13 @@ import polars as pl
 from engine.aggregates.refusal import Refused
 from engine.money import AmountTooLarge, in_units, minor_digits, of_units, plain
 from engine.outcomes import Balance, Outcome, Score
-from engine.rules.columns.frames import frames_of
+from engine.period import Period
+from engine.rules.columns.frames import CARRIED, Frames, Settled, cohort_of, frames_of
 from engine.rules.columns.settle import settle_columns
 from engine.rules.evaluate import conclude
 from engine.rules.formulas import Unsettleable
 from engine.rules.given import Cohort
-from engine.rules.model import Contents
+from engine.rules.model import Contents, Rulebook
 from engine.settlement.gathering import Group, passed_on
 from engine.settlement.statements import Lines, lines_of, refusal_of
 
@@ -31,23 +33,80 @@ class Concluded(NamedTuple):
     scores: dict[str, Score]
 
 
+class Found(NamedTuple):
+    """What was found for all contracts of some frames: in columns, or outcome by outcome; and why some have none.
+
+    `carried` has the columns of engine.rules.columns.frames.CARRIED, sorted by step, kind and day.
+    """
+
+    contents: Contents
+    settled: Settled | None
+    outcomes: dict[str, Outcome]
+    carried: pl.DataFrame
+    refused: dict[str, Refused]
+    scores: dict[str, Score]
+
+    def lines(self, left: Mapping[str, tuple[Balance, ...]]) -> dict[str, Lines]:
+        """What the statements say. `left` is all that the period leaves of each contract."""
+        if self.settled is not None:
+            return _lines_in_columns(self.contents, self.settled, left)
+        return {name: lines_of(outcome, left.get(name, ())) for name, outcome in self.outcomes.items()}
+
+
 def concluded(group: Group) -> Concluded:
     """Raises CannotSettle, RateNotPublished where contracts that belong together cannot be settled."""
-    contents = group.rulebook.on(group.period.first)
-    together = contents.looks_across or contents.assessment is not None
+    found = settled_frames(group.rulebook, group.period, frames_of(group.cohort))
+    if found.refused and belong_together(found.contents):
+        raise next(iter(found.refused.values()))
+    own: dict[str, list[Balance]] = {}
+    for name, *balance in found.carried.iter_rows():
+        own.setdefault(name, []).append(Balance(*balance))
+    left = {
+        name: (*own.get(name, ()), *passed_on(group.rulebook, group.period, given))
+        for name, given in group.cohort.contracts.items()
+    }
+    return Concluded(found.lines(left), found.refused, found.scores)
+
+
+def belong_together(contents: Contents) -> bool:
+    """Whether contracts are settled together, all or none: the rulebook looks across them, or assesses their partners."""
+    return contents.looks_across or contents.assessment is not None
+
+
+def settled_frames(rulebook: Rulebook, period: Period, frames: Frames) -> Found:
+    """What the rulebook concludes of all contracts of the frames: the one way from what is given to what is issued."""
+    contents = rulebook.on(period.first)
     try:
         if contents.assessment is not None:
-            found = conclude(group.rulebook, group.cohort)
-            return Concluded(_lines(group, found.contracts), {}, found.scores)
-        return Concluded(_in_columns(group, contents), {}, {})
+            found = conclude(rulebook, cohort_of(period, frames))
+            return _of_outcomes(contents, found.contracts, {}, found.scores)
+        settled = settle_columns(rulebook, period, frames)
+        return Found(contents, settled, {}, settled.carried, {}, {})
     except (AmountTooLarge, Unsettleable) as error:
-        if together:
-            raise refusal_of(error, group.period) from error
-    return _one_by_one(group)
+        if belong_together(contents):
+            refusal = refusal_of(error, period)
+            return _of_outcomes(contents, {}, dict.fromkeys(frames.contracts["contract"], refusal), {})
+    outcomes: dict[str, Outcome] = {}
+    refused: dict[str, Refused] = {}
+    for name, given in cohort_of(period, frames).contracts.items():
+        try:
+            outcomes |= conclude(rulebook, Cohort({name: given})).contracts
+        except (AmountTooLarge, Unsettleable) as error:
+            refused[name] = refusal_of(error, period)
+    return _of_outcomes(contents, outcomes, refused, {})
 
 
-def _in_columns(group: Group, contents: Contents) -> dict[str, Lines]:
-    settled = settle_columns(group.rulebook, group.period, frames_of(group.cohort))
+def _of_outcomes(
+    contents: Contents, outcomes: dict[str, Outcome], refused: dict[str, Refused], scores: dict[str, Score]
+) -> Found:
+    rows = [(name, *balance) for name, outcome in outcomes.items() for balance in outcome.carried]
+    carried = pl.DataFrame(rows, schema=CARRIED, orient="row").sort("step", "kind", "day", maintain_order=True)
+    return Found(contents, None, outcomes, carried, refused, scores)
+
+
+def _lines_in_columns(
+    contents: Contents, settled: Settled, left: Mapping[str, tuple[Balance, ...]]
+) -> dict[str, Lines]:
     digits = minor_digits(settled.currency)
     columns = [_texts(settled.lines[line.name], line, contents) for line in _shown(contents)]
     names = [(line.name, line.clause, contents.units[line.name]) for line in _shown(contents)]
@@ -59,7 +118,6 @@ def _in_columns(group: Group, contents: Contents) -> dict[str, Lines]:
         column for column, line in zip(columns, _shown(contents), strict=True) if line.name == contents.payable_step
     )
     shares = settled.shares.rows()
-    carried = _carried(settled.carried)
     return {
         name: Lines(
             lines[index],
@@ -67,7 +125,7 @@ def _in_columns(group: Group, contents: Contents) -> dict[str, Lines]:
             tuple((party, format(of_units(units, digits), "f"))
                   for party, units in zip(settled.shares.columns, shares[index], strict=True)),
             settled.currency,
-            (*carried.get(name, ()), *passed_on(group.rulebook, group.period, group.cohort.contracts[name])),
+            left.get(name, ()),
         )
         for index, name in enumerate(settled.contracts)
     }  # fmt: skip
@@ -98,27 +156,3 @@ def _texts(amounts: pl.Series, line: _Shown, contents: Contents) -> list[str]:
         return [plain(amount) for amount in amounts]
     digits = contents.digits_of(line.name)
     return [format(of_units(in_units(amount, digits), digits), "f") for amount in amounts]
-
-
-def _carried(balances: pl.DataFrame) -> dict[str, list[Balance]]:
-    found: dict[str, list[Balance]] = {}
-    for name, step, kind, day, amount in balances.sort("step", "kind", "day").iter_rows():
-        found.setdefault(name, []).append(Balance(step, kind, day, amount))
-    return found
-
-
-def _one_by_one(group: Group) -> Concluded:
-    lines: dict[str, Lines] = {}
-    refused: dict[str, Refused] = {}
-    for name, given in group.cohort.contracts.items():
-        try:
-            found = conclude(group.rulebook, Cohort({name: given})).contracts
-        except (AmountTooLarge, Unsettleable) as error:
-            refused[name] = refusal_of(error, group.period)
-        else:
-            lines |= _lines(group, found)
-    return Concluded(lines, refused, {})
-
-
-def _lines(group: Group, outcomes: dict[str, Outcome]) -> dict[str, Lines]:
-    return {name: lines_of(group, name, outcome) for name, outcome in outcomes.items()}

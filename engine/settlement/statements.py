@@ -90,21 +90,21 @@ def refusal_of(error: AmountTooLarge | Unsettleable, period: Period) -> Refused:
     return CannotSettle(f"{period}: {error}; correct the rulebook (settle rulebook check) or the events")
 
 
-def lines_of(group: Group, name: str, outcome: Outcome) -> Lines:
-    """What the outcome of one contract of the group says."""
+def lines_of(outcome: Outcome, left: tuple[Balance, ...]) -> Lines:
+    """What an outcome says. `left` is all that the period leaves: what the outcome carries on, and what it passes on."""
     return Lines(
         tuple((line.name, shown(line.amount), line.clause, line.unit) for line in outcome.lines),
         shown(outcome.payable),
         tuple((share.party, shown(share.amount)) for share in outcome.shares),
         outcome.currency,
-        (*outcome.carried, *passed_on(group.rulebook, group.period, group.cohort.contracts[name])),
+        left,
     )
 
 
 def calculated(group: Group, name: str, outcome: Outcome, adjustments: Sequence[Any] = ()) -> Calculated:
     """Pure: the statement of one contract of the group."""
     contract, given = group.contracts[name], group.cohort.contracts[name]
-    said = lines_of(group, name, outcome)
+    said = lines_of(outcome, (*outcome.carried, *passed_on(group.rulebook, group.period, given)))
     statement = statement_of(contract, group.rulebook, group.period, said, count_events(given.facts), adjustments)
     return Calculated(contract, group.rulebook, given, outcome, statement)
 

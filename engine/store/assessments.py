@@ -122,6 +122,12 @@ def overrides(cursor: Rows, scorecard: str, period: str, partners: Iterable[str]
     }
 
 
+def all_overrides(cursor: Rows) -> dict[tuple[str, str, str], str]:
+    """By scorecard, period and partner the grade given last."""
+    rows = cursor.execute("SELECT scorecard, period, partner, grade FROM overrides ORDER BY position")
+    return {(scorecard, period, partner): grade for scorecard, period, partner, grade in rows}
+
+
 def save_reassessments(cursor: Rows, told: Iterable[tuple[int, AssessmentReassessed]]) -> None:
     """Keeps the wishes that (position, event) tell."""
     cursor.executemany(

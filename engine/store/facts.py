@@ -65,10 +65,15 @@ def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, 
     return found
 
 
-def all_live(cursor: Rows) -> pl.DataFrame:
-    """Every live fact, columns FACTS."""
+def all_live(cursor: Rows, contracts: Sequence[str] | None = None) -> pl.DataFrame:
+    """Every live fact of the contracts, or of all, columns FACTS."""
     parts = []
-    cursor.execute("SELECT contract, period, event, field, dimensions, events, value_micros::text, at FROM facts")
+    named = None if contracts is None else list(contracts)
+    cursor.execute(
+        "SELECT contract, period, event, field, dimensions, events, value_micros::text, at FROM facts "
+        "WHERE %s::text[] IS NULL OR contract = ANY(%s)",
+        (named, named),
+    )
     while rows := cursor.fetchmany(100_000):
         frame = pl.DataFrame(rows, schema={**FACTS, "value": pl.String}, orient="row")
         parts.append(frame.with_columns(pl.col("value").cast(pl.Int128)))

@@ -40,12 +40,13 @@ def known(cursor: Rows, keys: Iterable[Key]) -> dict[Key, str]:
 
 
 def between(
-    cursor: Rows, first: date, end: date, publishers: Iterable[str]
+    cursor: Rows, first: date, end: date, publishers: Iterable[str] | None = None
 ) -> list[tuple[str, str, str, date, Decimal]]:
     """(publisher, base, quote, day, rate) of the days from `first` up to, and without, `end`, in this order."""
+    named = None if publishers is None else list(publishers)
     rows = cursor.execute(
-        "SELECT publisher, base, quote, day, rate FROM rates "
-        "WHERE day >= %s AND day < %s AND publisher = ANY(%s) ORDER BY publisher, base, quote, day",
-        (first, end, list(publishers)),
+        "SELECT publisher, base, quote, day, rate FROM rates WHERE day >= %s AND day < %s "
+        "AND (%s::text[] IS NULL OR publisher = ANY(%s)) ORDER BY publisher, base, quote, day",
+        (first, end, named, named),
     )
     return [(publisher, base, quote, day, Decimal(plain(rate))) for publisher, base, quote, day, rate in rows]

@@ -162,6 +162,12 @@ def rulebooks(cursor: Rows, ids: Iterable[str] | None = None) -> dict[str, Ruleb
     return {name: Rulebook(name, tuple(versions)) for name, versions in found.items()}
 
 
+def texts(cursor: Rows) -> dict[tuple[str, int], str]:
+    """The text of every published version, by rulebook and version."""
+    rows = cursor.execute("SELECT rulebook, version, text FROM rulebook_versions")
+    return {(name, version): text for name, version, text in rows}
+
+
 def rulebook_text(cursor: Rows, rulebook: str, version: int) -> str | None:
     row = cursor.execute(
         "SELECT text FROM rulebook_versions WHERE rulebook = %s AND version = %s", (rulebook, version)

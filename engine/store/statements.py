@@ -64,6 +64,17 @@ def latest(cursor: Rows, contracts: Sequence[str], period: str) -> dict[str, Iss
     return {row[0]: Issued(*row) for row in rows}
 
 
+def closed(cursor: Rows, contracts: Sequence[str] | None = None) -> dict[tuple[str, str], date]:
+    """By contract and period of every closed statement of the contracts, or of all, the end of the period."""
+    named = None if contracts is None else list(contracts)
+    rows = cursor.execute(
+        'SELECT contract, period, "end" FROM statements '
+        "WHERE version = 1 AND (%s::text[] IS NULL OR contract = ANY(%s)) ORDER BY contract, first",
+        (named, named),
+    )
+    return {(contract, period): end for contract, period, end in rows}
+
+
 def of_contract(cursor: Rows, contract: str) -> list[Issued]:
     """The closed statements of the contract, each with its further versions, the earliest period first."""
     rows = cursor.execute(

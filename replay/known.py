@@ -1,0 +1,177 @@
+"""What is known at one point of the three clocks, beside the facts of contracts: pure data, made of events or of the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+import polars as pl
+
+from engine.aggregates import contract as contracts
+from engine.aggregates import rulebook as rulebooks
+from engine.aggregates.contract import Contract
+from engine.aggregates.rulebook import Version
+from engine.events import (
+    AssessmentOverridden,
+    ContractSigned,
+    ContractTerminated,
+    CountedEvent,
+    Event,
+    FxRatePublished,
+    RulebookPublished,
+)
+from engine.facts import Grain
+from engine.period import Period
+from engine.projections import partner_facts
+from engine.rules.check import check
+from engine.rules.given import Rate
+from engine.rules.model import Rulebook
+from engine.settlement.books import NoRulebook, OtherCurrency
+from engine.store import assessments, rates, registry
+from engine.store import partner_facts as partner_fact_store
+from engine.store.database import Rows
+from engine.store.registry import TERMS, terms_of
+
+
+@lru_cache(maxsize=1_000)
+def read(text: str) -> Rulebook:
+    """The rulebook that a published text states."""
+    found = check(text, "rulebook").rulebook
+    assert found is not None, text[:80]
+    return found
+
+
+def version_of(book: Rulebook) -> Version:
+    return Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
+
+
+class Known(NamedTuple):
+    """`texts` are those of the rulebooks' versions, `overrides` the grades that persons gave, by scorecard, period and partner.
+
+    `partner_facts` has the columns of engine.projections.partner_facts.FACTS.
+    """
+
+    contracts: Mapping[str, Contract]
+    rulebooks: Mapping[str, rulebooks.Rulebook]
+    texts: Mapping[tuple[str, int], str]
+    overrides: Mapping[tuple[str, str, str], str]
+    rates: Mapping[rates.Key, Decimal]
+    partner_facts: pl.DataFrame
+
+    def book(self, rulebook: str, version: int) -> Rulebook:
+        return read(self.texts[rulebook, version])
+
+    def grain(self, rulebook: str) -> Grain:
+        """The grain of the facts of the rulebook's contracts."""
+        found = self.rulebooks.get(rulebook)
+        return found.grain if found else Grain()
+
+    def settled_by(self, contract: Contract, period: Period) -> Rulebook:
+        """The version that settles the contract in the period. Raises NoRulebook, OtherCurrency."""
+        day = max(period.first, contract.valid_from)
+        published = self.rulebooks.get(contract.rulebook)
+        version = rulebooks.in_force(published, day) if published else None
+        if version is None:
+            raise NoRulebook(f"contract {contract.contract}: no version of {contract.rulebook} is valid on {day}")
+        if version.currency != contract.currency:
+            raise OtherCurrency(
+                f"contract {contract.contract} is in {contract.currency}, its rulebook in {version.currency}"
+            )
+        return self.book(contract.rulebook, version.version)
+
+    def rates_for(self, publishers: Iterable[str], first: date, end: date) -> tuple[Rate, ...]:
+        """The rates that the publishers published for the days from `first` up to, and without, `end`."""
+        wanted = set(publishers)
+        found = [(*key, rate) for key, rate in self.rates.items() if key[0] in wanted and first <= key[3] < end]
+        return tuple(Rate(*row) for row in sorted(found))
+
+    def with_candidate(self, book: Rulebook, text: str) -> Known:
+        """As if the version had been published now."""
+        before = self.rulebooks.get(book.rulebook)
+        versions = (*(before.versions if before else ()), version_of(book))
+        return self._replace(
+            rulebooks={**self.rulebooks, book.rulebook: rulebooks.Rulebook(book.rulebook, versions)},
+            texts={**self.texts, (book.rulebook, book.version): text},
+        )
+
+    def terms(self, names: Iterable[str] | None = None) -> pl.DataFrame:
+        """The terms of the contracts, columns engine.store.registry.TERMS."""
+        chosen = self.contracts.values() if names is None else [self.contracts[n] for n in names if n in self.contracts]
+        rows = [terms_of(each, self.grain(each.rulebook), -1) for each in chosen]
+        return pl.DataFrame(rows, schema=TERMS, orient="row")
+
+
+def live(cursor: Rows) -> Known:
+    """What is known now, from the projections."""
+    published = registry.rulebooks(cursor)
+    texts = registry.texts(cursor)
+    far = date.max
+    return Known(
+        {each.contract: each for each in registry.all_contracts(cursor)},
+        published,
+        texts,
+        assessments.all_overrides(cursor),
+        {row[:4]: row[4] for row in rates.between(cursor, date.min, far)},
+        partner_fact_store.all_live(cursor),
+    )
+
+
+def of(told: Iterable[tuple[int, Event]], *, rules_position: int) -> Known:
+    """What the events (position, event) tell, in the order of the log; rulebooks only as published up to `rules_position`."""
+    known_contracts: dict[str, Contract] = {}
+    books: dict[str, rulebooks.Rulebook] = {}
+    texts: dict[tuple[str, int], str] = {}
+    overrides: dict[tuple[str, str, str], str] = {}
+    published: dict[rates.Key, Decimal] = {}
+    counted: list[CountedEvent] = []
+    for position, event in told:
+        match event:
+            case ContractSigned() | ContractTerminated():
+                known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
+            case RulebookPublished() if position <= rules_position:
+                texts[event.rulebook, event.version] = event.text
+                version = version_of(read(event.text))
+                books[event.rulebook] = rulebooks.evolve(books.get(event.rulebook), event, version)
+            case AssessmentOverridden():
+                overrides[event.scorecard, event.period, event.partner] = event.grade
+            case FxRatePublished():
+                published.setdefault(rates.key_of(event), Decimal(event.rate))
+            case _ if partner_facts.is_counted(event):
+                counted.append(event)
+            case _:
+                pass
+    zones = {name: each.time_zone for name, each in known_contracts.items()}
+    return Known(known_contracts, books, texts, overrides, published, partner_facts.fold(counted, zones))
+
+
+def periods_of(contract: Contract, end: date) -> list[Period]:
+    """The periods in which the contract is in force, from its first, that begin before `end`."""
+    found = []
+    period = Period.containing(contract.valid_from, contract.calendar)
+    while period.first < end and contracts.in_force(contract, period.first, period.end):
+        found.append(period)
+        period = period.next()
+    return found
+
+
+def together(known: Known, names: Sequence[str]) -> set[str]:
+    """The rulebooks among those of the contracts under which contracts have to be settled together, in any version."""
+    chosen = {known.contracts[name].rulebook for name in names}
+    return {
+        name
+        for name in chosen
+        if (found := known.rulebooks.get(name))
+        and any(
+            contents.looks_across or contents.assessment is not None
+            for version in found.versions
+            for book in [known.book(name, version.version)]
+            for contents in (book, *(era.contents for era in book.eras))
+        )
+    }
+
+
+# So far back a conversion may look for a rate.
+RATE_DAYS_MAX = timedelta(days=366)

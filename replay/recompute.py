@@ -1,0 +1,276 @@
+"""Settling again, in columns: every period of every contract from its first, forward through all that periods leave.
+
+As if nothing had ever been closed: what was issued is never looked at. The rules and their evaluators are those of a closing
+(engine.settlement.concluding); only where their input comes from differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+import polars as pl
+
+from engine.aggregates import contract as contracts
+from engine.aggregates.contract import Contract
+from engine.aggregates.refusal import Refused
+from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD
+from engine.outcomes import Balance, Score
+from engine.period import Calendar, Period
+from engine.rules.columns.frames import CARRIED, CONTRACTS, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
+from engine.rules.given import Given
+from engine.rules.model import Rulebook
+from engine.rules.steps import Convert
+from engine.settlement.concluding import Found, belong_together, settled_frames
+from engine.settlement.gathering import EarlierPeriodOpen
+from engine.settlement.statements import Lines
+from replay.known import RATE_DAYS_MAX, Known
+
+_PRIMARY = pl.DataFrame(
+    [*PRIMARY_FIELD.items(), *((event, fields[0]) for event, fields in PARTNER_FIELDS.items())],
+    schema={"event": pl.String, "field": pl.String},
+    orient="row",
+)
+_NO_CARRIED = CARRIED.to_frame()
+
+
+class Settlement(NamedTuple):
+    """Contracts that one rulebook version settles in one period: what is given of them, and what it comes to.
+
+    `left` is what the period leaves of them: the columns of CARRIED, each contract's in their order.
+    """
+
+    rulebook: Rulebook
+    period: Period
+    contracts: Mapping[str, Contract]
+    frames: Frames
+    found: Found
+    left: pl.DataFrame
+
+    @property
+    def all_named(self) -> set[str]:
+        """The contracts that the version settles in the period, also those for which that fails."""
+        return {*self.contracts, *self.found.refused}
+
+    def lines(self) -> dict[str, Lines]:
+        """What the statements say, by contract."""
+        return self.found.lines(_balances(self.left))
+
+    def carried(self) -> dict[str, tuple[Balance, ...]]:
+        return _balances(self.left)
+
+    def events(self) -> dict[str, int]:
+        """How many events each contract's statement rests on; none is left out where it has none."""
+        counted = (
+            self.frames.facts.join(_PRIMARY, on=["event", "field"], how="semi")
+            .group_by("contract")
+            .agg(pl.col("events").sum())
+        )
+        return dict.fromkeys(self.contracts, 0) | dict(counted.iter_rows())
+
+    def givens(self, names: Iterable[str]) -> dict[str, Given]:
+        """What was given of each of the contracts."""
+        chosen = set(names) & self.contracts.keys()
+        return dict(cohort_of(self.period, _only(self.frames, chosen)).contracts)
+
+
+def recomputed(
+    known: Known, facts: pl.DataFrame, end: date, names: Iterable[str] | None = None
+) -> Iterator[Settlement]:
+    """Every settlement of the contracts (or of all), of the periods that begin before `end`; of a rulebook by time.
+
+    `facts` has the columns of engine.projections.facts.FACTS, of those contracts. Contracts that are settled together must
+    all be there.
+    """
+    chosen = [
+        known.contracts[name]
+        for name in sorted(known.contracts if names is None else set(names) & known.contracts.keys())
+    ]
+    groups: dict[tuple[str, Calendar], list[Contract]] = {}
+    for each in chosen:
+        groups.setdefault((each.rulebook, each.calendar), []).append(each)
+    keys = pl.DataFrame(
+        [(each.contract, each.rulebook, str(each.calendar)) for each in chosen],
+        schema={"contract": pl.String, "rulebook": pl.String, "calendar": pl.String},
+        orient="row",
+    )
+    by_group = facts.join(keys, on="contract").partition_by("rulebook", "calendar", as_dict=True, include_key=False)
+    for (rulebook, calendar), members in sorted(groups.items()):
+        own = by_group.get((rulebook, str(calendar)))
+        by_period = {} if own is None else own.partition_by("period", as_dict=True, include_key=False)
+        yield from _Chain(known, members, {key[0]: frame for key, frame in by_period.items()}).run(end)
+
+
+class _Chain:
+    """The contracts of one rulebook and calendar on their way through the periods."""
+
+    def __init__(self, known: Known, members: Sequence[Contract], facts: Mapping[date, pl.DataFrame]) -> None:
+        self._known = known
+        self._members = members
+        self._facts = facts
+        self._left = _NO_CARRIED
+        self._scores: dict[str, Score] = {}
+        self._failed: dict[str, Refused] = {}
+        self._history: list[Settlement] = []
+        self._claws = any(
+            step.clawback is not None
+            for book in self._books()
+            for contents in (book, *(era.contents for era in book.eras))
+            for step in contents.waterfall
+        )
+
+    def _books(self) -> Iterator[Rulebook]:
+        name = self._members[0].rulebook
+        found = self._known.rulebooks.get(name)
+        for version in found.versions if found else ():
+            yield self._known.book(name, version.version)
+
+    def run(self, end: date) -> Iterator[Settlement]:
+        first = min(each.valid_from for each in self._members)
+        last = max((each.valid_to or date.max for each in self._members), default=date.max)
+        period = Period.containing(first, self._members[0].calendar)
+        carries = any(
+            contents.carries for book in self._books() for contents in (book, *(era.contents for era in book.eras))
+        )
+        while period.first < min(end, last):
+            done = [self._settled(*group, period) for group in self._groups(period)]
+            yield from done
+            self._left = pl.concat([each.left for each in done]) if done else _NO_CARRIED
+            self._scores = {name: score for each in done for name, score in each.found.scores.items()}
+            refused = {name: refusal for each in done for name, refusal in each.found.refused.items()}
+            if carries:
+                self._failed |= {
+                    name: EarlierPeriodOpen(
+                        f"{period} of contract {name} cannot be settled, and the next one needs it: {why}"
+                    )
+                    for name, why in refused.items()
+                }
+            if self._claws:
+                self._history += done
+            period = period.next()
+
+    def _groups(self, period: Period) -> Iterator[tuple[Rulebook, list[Contract], dict[str, Refused]]]:
+        """By version those that it settles, with those among them that cannot be."""
+        by_version: dict[int, tuple[Rulebook, list[Contract], dict[str, Refused]]] = {}
+        for each in self._members:
+            if not contracts.in_force(each, period.first, period.end):
+                continue
+            try:
+                book = self._known.settled_by(each, period)
+            except Refused:
+                continue
+            _, members, refused = by_version.setdefault(book.version, (book, [], {}))
+            members.append(each)
+            if each.contract in self._failed:
+                refused[each.contract] = self._failed[each.contract]
+        yield from by_version.values()
+
+    def _settled(
+        self, book: Rulebook, members: Sequence[Contract], failed: dict[str, Refused], period: Period
+    ) -> Settlement:
+        whole = belong_together(book.on(period.first))
+        members = [] if whole and failed else [each for each in members if each.contract not in failed]
+        frames = self._frames(book, members, period)
+        found = settled_frames(book, period, frames)
+        found = found._replace(refused=found.refused | failed)
+        passed = _passed_on(book, period, frames.carried, found)
+        named = {each.contract: each for each in members}
+        return Settlement(book, period, named, frames, found, pl.concat([found.carried, passed]))
+
+    def _frames(self, book: Rulebook, members: Sequence[Contract], period: Period) -> Frames:
+        grades = {name: score.grade for name, score in self._scores.items()}
+        grade = {each.partner: self._override(each.rulebook, period, each.partner) for each in members}
+        before = {name: self._override(book.rulebook, period.previous(), name) or grades.get(name) for name in grade}
+        rows = [(m.contract, m.partner, m.valid_from, grade[m.partner], before[m.partner]) for m in members]
+        frame = pl.DataFrame(rows, schema=CONTRACTS, orient="row")
+        own = self._facts.get(period.first)
+        parts = (
+            [] if own is None else [own.join(frame.select("contract"), on="contract", how="semi").select(FACTS.names())]
+        )
+        parts += self._named_facts(frame, period)
+        facts = pl.concat(parts) if parts else FACTS.to_frame()
+        carried = self._left.join(frame.select("contract"), on="contract", how="semi", maintain_order="left")
+        publishers = {s.rule.publisher for s in book.on(period.first).waterfall if isinstance(s.rule, Convert)}
+        given_rates = self._known.rates_for(publishers, period.first - RATE_DAYS_MAX, period.end) if publishers else ()
+        partner_facts, overrides = PARTNER_FACTS.to_frame(), {}
+        if book.assessment is not None or book.points is not None:
+            partner_facts = self._partner_facts(sorted(grade), period)
+            overrides = {name: each for name, each in grade.items() if each is not None}
+        return Frames(
+            frame, facts, carried, given_rates, tuple(self._origins(book, facts, period)), partner_facts, overrides
+        )
+
+    def _override(self, scorecard: str, period: Period, partner: str) -> str | None:
+        return self._known.overrides.get((scorecard, str(period), partner))
+
+    def _days(self, period: Period) -> pl.DataFrame:
+        day = pl.col("day")
+        return self._known.partner_facts.filter((day >= period.first) & (day < period.end))
+
+    def _named_facts(self, frame: pl.DataFrame, period: Period) -> list[pl.DataFrame]:
+        if not self._known.partner_facts.height:
+            return []
+        own = self._days(period).join(frame.select("contract"), on="contract", how="semi")
+        return [_summed(own, "contract").select(FACTS.names())] if own.height else []
+
+    def _partner_facts(self, partners: Sequence[str], period: Period) -> pl.DataFrame:
+        own = self._days(period).filter(pl.col("partner").is_in(partners))
+        return _summed(own, "partner").select(PARTNER_FACTS.names())
+
+    def _origins(self, book: Rulebook, facts: pl.DataFrame, period: Period) -> Iterator[Origins]:
+        """The earlier periods in which charges were made that are returned in this one, as they were settled."""
+        if not any(step.clawback for step in book.waterfall):
+            return
+        charged = facts.filter(pl.col("dimensions").str.contains('"charged_in":"', literal=True)).select(
+            "contract", pl.col("dimensions").str.json_path_match("$.charged_in").str.to_date().alias("first")
+        )
+        wanted = charged.filter(pl.col("first") < period.first).unique()
+        for earlier in self._history:
+            names = wanted.filter(pl.col("first") == earlier.period.first)["contract"]
+            own = set(names) & earlier.contracts.keys()
+            if own:
+                yield Origins(earlier.rulebook, earlier.period, _only(earlier.frames, own)._replace(origins=()))
+
+
+def _summed(days: pl.DataFrame, whose: str) -> pl.DataFrame:
+    return (
+        days.group_by(whose, "event", "field", "dimensions")
+        .agg(pl.col("events").sum(), pl.col("value").sum())
+        .with_columns(pl.lit(0, dtype=pl.Int64).alias("at"))
+    )
+
+
+def _passed_on(book: Rulebook, period: Period, carried: pl.DataFrame, found: Found) -> pl.DataFrame:
+    """Balances that no step of this version takes up, of the contracts that it settled (engine.settlement.gathering)."""
+    if not carried.height:
+        return _NO_CARRIED
+    steps = book.on(period.first).steps
+    taken = pl.DataFrame(
+        [(name, kind) for name, step in steps.items() for kind in step.carries],
+        schema={"step": pl.String, "kind": pl.String},
+        orient="row",
+    )
+    kept = carried.filter(~pl.col("contract").is_in(list(found.refused)))
+    return kept.join(taken, on=["step", "kind"], how="anti", maintain_order="left").select(CARRIED.names())
+
+
+def _only(frames: Frames, names: set[str]) -> Frames:
+    mine = pl.DataFrame({"contract": sorted(names)}, schema={"contract": pl.String})
+    own = {
+        name: getattr(frames, name).join(mine, on="contract", how="semi", maintain_order="left")
+        for name in ("contracts", "facts", "carried")
+    }
+    origins = tuple(
+        each._replace(frames=_only(each.frames, names))
+        for each in frames.origins
+        if names & set(each.frames.contracts["contract"])
+    )
+    return frames._replace(**own, origins=origins)
+
+
+def _balances(left: pl.DataFrame) -> dict[str, tuple[Balance, ...]]:
+    found: dict[str, list[Balance]] = {}
+    for name, *balance in left.select(CARRIED.names()).iter_rows():
+        found.setdefault(name, []).append(Balance(*balance))
+    return {name: tuple(each) for name, each in found.items()}
