@@ -10,7 +10,7 @@ import polars as pl
 from engine.events import decoded
 from engine.projections import partner_facts as partner_projection
 from engine.settlement.folding import fold_counted, fold_pages
-from engine.store import facts, log, partner_facts, recorder
+from engine.store import facts, log, partner_facts, recorder, registry
 from engine.store.database import Rows, Store
 
 
@@ -47,7 +47,7 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda *_: None)
     with store.reading() as cursor:
         last = recorder.last_position(cursor)
         partners: list[pl.DataFrame] = [partner_projection.FACTS.to_frame()]
-        folded = fold_pages(cursor, _pages(cursor, last, partners, progress))
+        folded = fold_pages(_pages(cursor, last, partners, progress), lambda names: registry.terms(cursor, names))
         folded_partners = partner_projection.merged(pl.concat(partners))
         live, live_partners = facts.all_live(cursor), partner_facts.all_live(cursor)
     differences = [

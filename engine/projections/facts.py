@@ -68,14 +68,75 @@ def fold(events: pl.DataFrame, further: pl.DataFrame) -> pl.DataFrame:
     failures: dict[int, tuple[str, str]] = {}
     for grain, part in _by_grain(events):
         own = further.join(part.select("seq"), on="seq", how="semi")
-        keyed = at_grain(part, grain.dimensions)
-        numbers = _numbers(keyed, own)
-        folded.append(_sums(numbers))
+        stated = with_dimensions(part, grain.dimensions)
+        folded.append(summed(stated.lazy(), grain.dimensions).collect())
+        if own.height:
+            folded.append(_summed_further(stated, own, grain.dimensions))
         if grain.derived:
-            folded.append(merged(_derived(keyed, own, numbers, grain.derived, failures)))
+            keyed = at_grain(part, grain.dimensions)
+            folded.append(merged(_derived(keyed, own, _numbers(keyed, own), grain.derived, failures)))
     if failures:
         raise MeasureFails(failures)
     return pl.concat(folded) if folded else FACTS.to_frame()
+
+
+def with_dimensions(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Adds the dimension that has to be computed, `charged_in`, where it is among the names."""
+    if "charged_in" not in names:
+        return events
+    charged = located(events.select(pl.col("charged_at").alias("time"), "time_zone", "calendar"))
+    return events.with_columns(charged["period"].cast(pl.String).alias("charged_in"))
+
+
+def summed(events: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    """Facts of the events' amounts and quantities at one grain: columns FACTS, one row a key.
+
+    Grouped by the dimensions' own columns; only the few groups are given their JSON.
+    """
+    keys = ["contract", "period", "event", *map(column_of, sorted(names))]
+    fields = ("amount", "quantity")
+    grouped = events.group_by(keys).agg(
+        *(pl.col(field).count().cast(pl.Int64).alias(f"events of {field}") for field in fields),
+        *(pl.col(field).cast(pl.Int128).sum().alias(f"sum of {field}") for field in fields),
+    )
+    rows = [
+        grouped.filter(pl.col(f"events of {field}") > 0).select(
+            *keys,
+            pl.lit(field).alias("field"),
+            pl.col(f"events of {field}").alias("events"),
+            pl.col(f"sum of {field}").alias("value"),
+        )
+        for field in fields
+    ]
+    return _encoded(pl.concat(rows), names)
+
+
+def _summed_further(events: pl.DataFrame, further: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    keys = ["contract", "period", "event", *map(column_of, sorted(names))]
+    grouped = (
+        further.lazy()
+        .join(events.lazy().select("seq", *keys), on="seq")
+        .group_by(*keys, "field")
+        .agg(pl.len().cast(pl.Int64).alias("events"), pl.col("value").cast(pl.Int128).sum())
+    )
+    return _encoded(grouped, names).collect()
+
+
+def _encoded(grouped: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    return grouped.with_columns(_text(names).alias("dimensions"), pl.lit(0, dtype=pl.Int64).alias("at")).select(
+        FACTS.names()
+    )
+
+
+def column_of(dimension: str) -> str:
+    """The column of the events that holds the dimension."""
+    return dimension if dimension in OWN_DIMENSIONS else attribute(dimension)
+
+
+def _text(names: Sequence[str]) -> pl.Expr:
+    """The JSON object of the dimensions, null where an event has none."""
+    values = [pl.col(column_of(name)).alias(name) for name in sorted(names)]
+    return pl.struct(values).struct.json_encode() if values else pl.lit("{}")
 
 
 def merged(facts: pl.DataFrame) -> pl.DataFrame:
@@ -105,12 +166,7 @@ def _by_grain(events: pl.DataFrame) -> list[tuple[Grain, pl.DataFrame]]:
 
 def at_grain(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Adds `dimensions`: the JSON object of the event's values of the grain, null where it has none."""
-    if "charged_in" in names:
-        charged = located(events.select(pl.col("charged_at").alias("time"), "time_zone", "calendar"))
-        events = events.with_columns(charged["period"].cast(pl.String).alias("charged_in"))
-    values = [pl.col(name if name in OWN_DIMENSIONS else attribute(name)).alias(name) for name in sorted(names)]
-    text = pl.struct(values).struct.json_encode() if values else pl.lit("{}")
-    return events.with_columns(text.alias("dimensions"))
+    return with_dimensions(events, names).with_columns(_text(names).alias("dimensions"))
 
 
 def _numbers(keyed: pl.DataFrame, further: pl.DataFrame) -> pl.LazyFrame:
@@ -126,19 +182,6 @@ def _numbers(keyed: pl.DataFrame, further: pl.DataFrame) -> pl.LazyFrame:
         keys = events.select("seq", *_KEY_OF_EVENT)
         numbers.append(further.lazy().join(keys, on="seq").select("seq", *_KEY_OF_EVENT, "field", "value"))
     return pl.concat(numbers)
-
-
-def _sums(numbers: pl.LazyFrame) -> pl.DataFrame:
-    return (
-        numbers.group_by(KEY)
-        .agg(
-            pl.len().cast(pl.Int64).alias("events"),
-            pl.col("value").cast(pl.Int128).sum(),
-            pl.lit(0, dtype=pl.Int64).alias("at"),
-        )
-        .select(FACTS.names())
-        .collect()
-    )
 
 
 def _derived(

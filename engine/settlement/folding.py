@@ -5,7 +5,7 @@ And what events about partners and exchange rates leave where readers look for i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import polars as pl
 
@@ -33,8 +33,13 @@ from engine.store.database import Rows
 _PAGES_A_MERGE = 16
 
 
-def fold_pages(cursor: Rows, pages: Iterable[Sequence[tuple[int, str, bytes]]]) -> pl.DataFrame:
-    """Facts of the volume events in the pages of (position, stored name, state), columns FACTS. Raises MeasureFails."""
+def fold_pages(
+    pages: Iterable[Sequence[tuple[int, str, bytes]]], terms_of: Callable[[set[str]], pl.DataFrame]
+) -> pl.DataFrame:
+    """Facts of the volume events in the pages of (position, stored name, state), columns FACTS. Raises MeasureFails.
+
+    `terms_of` gives the terms of contracts, columns engine.store.registry.TERMS.
+    """
     terms = registry.TERMS.to_frame()
     known: set[str] = set()
     parts: list[pl.DataFrame] = []
@@ -46,7 +51,7 @@ def fold_pages(cursor: Rows, pages: Iterable[Sequence[tuple[int, str, bytes]]]) 
         new = {event.contract for _, event in volume} - known
         if new:
             known |= new
-            terms = pl.concat([terms, registry.terms(cursor, new)])
+            terms = pl.concat([terms, terms_of(new)])
         names = projection.dimensions(terms["grain"].unique())
         events, further = columns([position for position, _ in volume], [event for _, event in volume], names)
         parts.append(fold_accepted(events, further, terms))
@@ -64,7 +69,8 @@ def fold_accepted(events: pl.DataFrame, further: pl.DataFrame, terms: pl.DataFra
 def refold(cursor: Rows, contracts: Sequence[str]) -> None:
     """Folds the contracts' streams again, at the grain that their rulebooks have now. Raises MeasureFails."""
     streams = [log.stream_id("contract", contract) for contract in contracts]
-    facts.replace(cursor, contracts, fold_pages(cursor, log.of_streams(cursor, streams)))
+    pages = log.of_streams(cursor, streams)
+    facts.replace(cursor, contracts, fold_pages(pages, lambda names: registry.terms(cursor, names)))
 
 
 def fold_counted(cursor: Rows, events: Sequence[CountedEvent]) -> pl.DataFrame:
