@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from console import demo, explaining, intake, partners, rulebooks, settling, standing, status, suspense
+from console import (
+    comparing,
+    demo,
+    explaining,
+    intake,
+    partners,
+    replaying,
+    restating,
+    rulebooks,
+    settling,
+    standing,
+    status,
+    suspense,
+)
 from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
 from consumers.files import UnreadableFile
 from engine.aggregates.refusal import Refused
@@ -41,6 +54,9 @@ app.command("explain")(explaining.explain)
 app.command("points")(standing.points)
 app.command("score")(standing.score)
 app.command("scoreboard")(standing.scoreboard)
+app.command("replay")(replaying.replay)
+app.command("compare")(comparing.compare)
+app.command("restate")(restating.restate)
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

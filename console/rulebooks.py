@@ -9,8 +9,9 @@ import msgspec
 import typer
 from rich.table import Table
 
-from console import trying
-from console.session import JSON, clock, opened, out, print_json, refuse
+from console import comparing, trying
+from console.rulebook_files import read, read_sound
+from console.session import JSON, clock, opened, out, print_json, refuse, user
 from consumers.decode import decode
 from consumers.ingest import ingest
 from engine.aggregates.rulebook import Version
@@ -18,22 +19,11 @@ from engine.rules.check import Checked, check
 from engine.settlement.recording import Message, Slice
 from engine.store import intake, registry, suspense
 from engine.store.database import Store
+from replay.compare import compare
 
 app = typer.Typer(help="Rulebooks: check, publish, look up.", no_args_is_help=True)
 
-_BYTES_MAX = 262_144
 _CHANNEL = "file:settle rulebook publish"
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > _BYTES_MAX:
-            refuse(f"{path} has more than {_BYTES_MAX:,} bytes; a rulebook is smaller than that")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        refuse(f"{path} is not text in UTF-8; a rulebook is a YAML file")
-    except OSError as error:
-        refuse(f"{path} cannot be read: {error.strerror}; name a rulebook file (YAML)")
 
 
 def _problems(checked: Checked) -> list[dict[str, Any]]:
@@ -49,10 +39,10 @@ def check_(
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Says what is wrong with a rulebook, where, and what to write instead. Needs no store."""
-    checked = check(_read(file), str(file))
+    checked = check(read(file), str(file))
     errors = sum(problem.severity == "error" for problem in checked.problems)
     book = checked.rulebook
-    periods = trying.tried(book, _read(facts), str(facts)) if book is not None and facts is not None else []
+    periods = trying.tried(book, read(facts), str(facts)) if book is not None and facts is not None else []
     if as_json:
         told = {"settled": [trying.told(each) for each in periods]} if facts is not None else {}
         print_json({"ok": not errors, "problems": _problems(checked)} | told)
@@ -80,18 +70,29 @@ def cases(as_json: Annotated[bool, JSON] = False) -> None:
 
 
 @app.command("publish")
-def publish(file: Annotated[Path, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:
-    """Makes a rulebook version known, for ever. Publishing the same file twice changes nothing."""
-    text = _read(file)
-    checked = check(text, str(file))
-    errors = [problem for problem in checked.problems if problem.severity == "error"]
-    if checked.rulebook is None or errors:
-        refuse(f"{file} has {len(errors)} errors, the first: {errors[0]}; see settle rulebook check {file}")
-    book = checked.rulebook
+def publish(
+    file: Annotated[Path, typer.Argument()],
+    by: Annotated[str | None, typer.Option("--by", help="Its author; by default who is at the keyboard.")] = None,
+    approved_by: Annotated[
+        str | None, typer.Option("--approved-by", help="Who approves that it changes closed periods.")
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Makes a rulebook version known, for ever. Publishing the same file twice changes nothing.
+
+    One that reaches into closed periods is compared first, and takes an approver other than its author.
+    """
+    book, text = read_sound(file)
     name = f"{book.rulebook}@{book.version}"
+    compared = None
     with opened() as store:
         with store.reading() as cursor:
             published = registry.rulebook_text(cursor, book.rulebook, book.version)
+            closed_to = registry.closed_to(cursor, book.rulebook)
+            if published is None and closed_to is not None and book.valid_from < closed_to:
+                compared = compare(cursor, book, text)
+        if compared is not None and not as_json:
+            comparing.show(compared)
         if published is not None:
             before = check(published, name).rulebook
             if before is None or before.digest != book.digest:
@@ -100,25 +101,29 @@ def publish(file: Annotated[Path, typer.Argument()], as_json: Annotated[bool, JS
                     f"this one the number {book.version + 1}, or the next free one"
                 )
         else:
-            _send(store, book.rulebook, book.version, text)
+            who = {"author": by or user(), "approver": approved_by} if approved_by is not None else {}
+            _send(store, {"rulebook": book.rulebook, "version": book.version, "text": text} | who)
     if as_json:
         print_json(
             {"rulebook": book.rulebook, "version": book.version, "digest": book.digest, "already": bool(published)}
+            | ({} if compared is None else {"compared": comparing.told(compared)})
         )
     else:
         out.print(f"{name} is published {'already' if published else 'now'}, valid from {book.valid_from}")
         out.print(f"digest {book.digest}")
+        if compared is not None:
+            out.print("settle restate makes adjustments of what it changes in closed periods")
 
 
-def _send(store: Store, rulebook: str, version: int, text: str) -> None:
+def _send(store: Store, data: dict[str, Any]) -> None:
     """Through the same door as every other event, so that a rulebook is recorded like them."""
     message = {
         "specversion": "1.0",
-        "id": f"{rulebook}@{version}/{clock().isoformat()}",
+        "id": f"{data['rulebook']}@{data['version']}/{clock().isoformat()}",
         "source": "tantieme/console",
         "type": "rulebook.published",
         "time": clock().isoformat(),
-        "data": {"rulebook": rulebook, "version": version, "text": text},
+        "data": data,
     }
     with store.writing() as cursor:
         intake.ensure(cursor, _CHANNEL, [(0, 0)])

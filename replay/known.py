@@ -119,22 +119,26 @@ def live(cursor: Rows) -> Known:
     )
 
 
-def of(told: Iterable[tuple[int, Event]], *, rules_position: int) -> Known:
-    """What the events (position, event) tell, in the order of the log; rulebooks only as published up to `rules_position`."""
+def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int) -> Known:
+    """What the events (position, event) tell, in the order of the log: rulebooks as published up to `rules_position`, and all
+    else as recorded up to `position`.
+    """
     known_contracts: dict[str, Contract] = {}
     books: dict[str, rulebooks.Rulebook] = {}
     texts: dict[tuple[str, int], str] = {}
     overrides: dict[tuple[str, str, str], str] = {}
     published: dict[rates.Key, Decimal] = {}
     counted: list[CountedEvent] = []
-    for position, event in told:
+    for at, event in told:
         match event:
-            case ContractSigned() | ContractTerminated():
-                known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
-            case RulebookPublished() if position <= rules_position:
+            case RulebookPublished() if at <= rules_position:
                 texts[event.rulebook, event.version] = event.text
                 version = version_of(read(event.text))
                 books[event.rulebook] = rulebooks.evolve(books.get(event.rulebook), event, version)
+            case _ if at > position:
+                pass
+            case ContractSigned() | ContractTerminated():
+                known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
             case AssessmentOverridden():
                 overrides[event.scorecard, event.period, event.partner] = event.grade
             case FxRatePublished():

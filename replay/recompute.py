@@ -16,6 +16,7 @@ from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD
+from engine.language.columns import WORKING
 from engine.outcomes import Balance, Score
 from engine.period import Calendar, Period
 from engine.rules.columns.frames import CARRIED, CONTRACTS, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
@@ -35,6 +36,19 @@ _PRIMARY = pl.DataFrame(
 _NO_CARRIED = CARRIED.to_frame()
 
 
+# `kind` is line, payable or share; `unit` a currency, quantity or number.
+AMOUNTS = pl.Schema(
+    {
+        "contract": pl.String(),
+        "period": pl.String(),
+        "kind": pl.String(),
+        "name": pl.String(),
+        "unit": pl.String(),
+        "amount": WORKING,
+    }
+)
+
+
 class Settlement(NamedTuple):
     """Contracts that one rulebook version settles in one period: what is given of them, and what it comes to.
 
@@ -52,6 +66,12 @@ class Settlement(NamedTuple):
     def all_named(self) -> set[str]:
         """The contracts that the version settles in the period, also those for which that fails."""
         return {*self.contracts, *self.found.refused}
+
+    def amounts(self) -> pl.DataFrame:
+        """Every amount that the statements say, columns AMOUNTS."""
+        return self.found.amounts().select(
+            "contract", pl.lit(str(self.period)).alias("period"), "kind", "name", "unit", "amount"
+        )
 
     def lines(self) -> dict[str, Lines]:
         """What the statements say, by contract."""
@@ -75,10 +95,17 @@ class Settlement(NamedTuple):
         return dict(cohort_of(self.period, _only(self.frames, chosen)).contracts)
 
 
+def count(facts: pl.DataFrame) -> int:
+    """How many events the facts are made of."""
+    return int(facts.join(_PRIMARY, on=["event", "field"], how="semi")["events"].sum())
+
+
 def recomputed(
-    known: Known, facts: pl.DataFrame, end: date, names: Iterable[str] | None = None
+    known: Known, facts: pl.DataFrame, end: date, names: Iterable[str] | None = None, first: date | None = None
 ) -> Iterator[Settlement]:
     """Every settlement of the contracts (or of all), of the periods that begin before `end`; of a rulebook by time.
+
+    Periods that end before `first` are left out where no later one needs what they leave.
 
     `facts` has the columns of engine.projections.facts.FACTS, of those contracts. Contracts that are settled together must
     all be there.
@@ -99,7 +126,7 @@ def recomputed(
     for (rulebook, calendar), members in sorted(groups.items()):
         own = by_group.get((rulebook, str(calendar)))
         by_period = {} if own is None else own.partition_by("period", as_dict=True, include_key=False)
-        yield from _Chain(known, members, {key[0]: frame for key, frame in by_period.items()}).run(end)
+        yield from _Chain(known, members, {key[0]: frame for key, frame in by_period.items()}).run(end, first)
 
 
 class _Chain:
@@ -126,13 +153,15 @@ class _Chain:
         for version in found.versions if found else ():
             yield self._known.book(name, version.version)
 
-    def run(self, end: date) -> Iterator[Settlement]:
+    def run(self, end: date, since: date | None) -> Iterator[Settlement]:
         first = min(each.valid_from for each in self._members)
         last = max((each.valid_to or date.max for each in self._members), default=date.max)
         period = Period.containing(first, self._members[0].calendar)
         carries = any(
             contents.carries for book in self._books() for contents in (book, *(era.contents for era in book.eras))
         )
+        if since is not None and not carries and not self._claws and period.end <= since:
+            period = Period.containing(since, period.calendar)
         while period.first < min(end, last):
             done = [self._settled(*group, period) for group in self._groups(period)]
             yield from done

@@ -7,11 +7,13 @@ assessed or earn points the reasons are needed; then the reference evaluator is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 import polars as pl
 
 from engine.aggregates.refusal import Refused
+from engine.language.columns import WORKING, constant
 from engine.money import AmountTooLarge, in_units, minor_digits, of_units, plain
 from engine.outcomes import Balance, Outcome, Score
 from engine.period import Period
@@ -51,6 +53,52 @@ class Found(NamedTuple):
         if self.settled is not None:
             return _lines_in_columns(self.contents, self.settled, left)
         return {name: lines_of(outcome, left.get(name, ())) for name, outcome in self.outcomes.items()}
+
+    def amounts(self) -> pl.DataFrame:
+        """Every amount: contract, kind (line, payable or share), name, unit, and amount at the working precision."""
+        if self.settled is not None:
+            return _amounts_in_columns(self.contents, self.settled)
+        rows = [
+            (name, *row)
+            for name, outcome in self.outcomes.items()
+            for row in (
+                *(("line", line.name, line.unit, line.amount) for line in outcome.lines),
+                ("payable", "payable", outcome.currency, outcome.payable),
+                *(("share", share.party, outcome.currency, share.amount) for share in outcome.shares),
+            )
+        ]
+        return pl.DataFrame(rows, schema=_AMOUNTS, orient="row")
+
+
+_AMOUNTS = pl.Schema(
+    {"contract": pl.String(), "kind": pl.String(), "name": pl.String(), "unit": pl.String(), "amount": WORKING}
+)
+
+
+def _amounts_in_columns(contents: Contents, settled: Settled) -> pl.DataFrame:
+    unit = constant(Decimal(1).scaleb(-minor_digits(settled.currency)))
+    parts = [
+        *(
+            ("line", name, contents.units[name], column)
+            for name, column in zip(settled.lines.columns, settled.lines, strict=True)
+        ),
+        ("payable", "payable", settled.currency, settled.payable),
+    ]
+    frames = [
+        pl.select(
+            settled.contracts.alias("contract"), pl.lit(kind).alias("kind"), pl.lit(name).alias("name"),
+            pl.lit(of).alias("unit"), column.alias("amount"),
+        )
+        for kind, name, of, column in parts
+    ]  # fmt: skip
+    frames += [
+        pl.DataFrame({"contract": settled.contracts, "amount": column}).select(
+            "contract", pl.lit("share").alias("kind"), pl.lit(party).alias("name"), pl.lit(settled.currency).alias("unit"),
+            (pl.col("amount").cast(WORKING) * unit).alias("amount"),
+        )
+        for party, column in zip(settled.shares.columns, settled.shares, strict=True)
+    ]  # fmt: skip
+    return pl.concat(frames)
 
 
 def concluded(group: Group) -> Concluded:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 
+from engine.events import VOLUME
 from engine.projections.seals import Entry
 from engine.store.database import Rows
 from engine.store.recorder import uuid_array
@@ -38,6 +39,27 @@ def states(cursor: Rows, *, after: int, to: int, limit: int = 20_000) -> list[tu
         binary=True,
     )
     return rows.fetchall()
+
+
+def told(cursor: Rows, *, after: int, to: int) -> Iterator[tuple[int, str, bytes]]:
+    """(position, stored name, state) of everything past `after` and up to `to` but what comes in volume, in order."""
+    cursor.execute(
+        "SELECT notification_id, topic, state FROM settle.log WHERE notification_id > %s AND notification_id <= %s "
+        "AND topic <> ALL(%s) ORDER BY notification_id",
+        (after, to, list(VOLUME)),
+        binary=True,
+    )
+    while rows := cursor.fetchmany(10_000):
+        yield from rows
+
+
+def position_at(cursor: Rows, time: datetime) -> int:
+    """The end of the log at the time: the last position recorded up to then, 0 where there is none."""
+    row = cursor.execute(
+        "SELECT coalesce(max(last_position), 0) FROM settle.batches WHERE recorded_at <= %s", (time,)
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def entries(cursor: Rows, *, after: int, to: int, limit: int = 20_000) -> list[Entry]:

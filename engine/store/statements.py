@@ -75,6 +75,16 @@ def closed(cursor: Rows, contracts: Sequence[str] | None = None) -> dict[tuple[s
     return {(contract, period): end for contract, period, end in rows}
 
 
+def as_of(cursor: Rows, contracts: Sequence[str], period: str, position: int) -> dict[str, Issued]:
+    """By contract the latest version of each closed statement of the period that was issued up to the position."""
+    rows = cursor.execute(
+        f"SELECT DISTINCT ON (contract) {_COLUMNS} FROM statements "  # noqa: S608
+        "WHERE contract = ANY(%s) AND period = %s AND own_position <= %s ORDER BY contract, version DESC",
+        (list(contracts), period, position),
+    )
+    return {row[0]: Issued(*row) for row in rows}
+
+
 def of_contract(cursor: Rows, contract: str) -> list[Issued]:
     """The closed statements of the contract, each with its further versions, the earliest period first."""
     rows = cursor.execute(

@@ -44,7 +44,7 @@ def digests(store: Store, known_: Known | None = None) -> dict[tuple[str, str], 
 def told(store: Store) -> Known:
     with store.reading() as cursor:
         rows = log.states(cursor, after=0, to=10**9, limit=10**9)
-    return known.of([(at, decoded(name, state)) for at, name, state in rows], rules_position=10**9)
+    return known.of([(at, decoded(name, state)) for at, name, state in rows], position=10**9, rules_position=10**9)
 
 
 def guaranteed(store: Store) -> None:

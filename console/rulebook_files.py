@@ -1,0 +1,32 @@
+"""Rulebook files as a person names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console.session import refuse
+from engine.rules.check import check
+from engine.rules.model import Rulebook
+
+_BYTES_MAX = 262_144
+
+
+def read(path: Path) -> str:
+    try:
+        if path.stat().st_size > _BYTES_MAX:
+            refuse(f"{path} has more than {_BYTES_MAX:,} bytes; a rulebook is smaller than that")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        refuse(f"{path} is not text in UTF-8; a rulebook is a YAML file")
+    except OSError as error:
+        refuse(f"{path} cannot be read: {error.strerror}; name a rulebook file (YAML)")
+
+
+def read_sound(path: Path) -> tuple[Rulebook, str]:
+    """The rulebook and its text; refuses one with errors."""
+    text = read(path)
+    checked = check(text, str(path))
+    errors = [problem for problem in checked.problems if problem.severity == "error"]
+    if checked.rulebook is None or errors:
+        refuse(f"{path} has {len(errors)} errors, the first: {errors[0]}; see settle rulebook check {path}")
+    return checked.rulebook, text

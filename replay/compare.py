@@ -1,0 +1,193 @@
+"""What a rulebook version would change, before anybody publishes it: settled with it and without it, from the same facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from hashlib import sha256
+from typing import NamedTuple
+
+import polars as pl
+
+from engine.aggregates.refusal import Refused
+from engine.facts import Grain
+from engine.period import Period
+from engine.rules.model import Rulebook
+from engine.store import facts as fact_store
+from engine.store import recorder
+from engine.store import statements as statement_store
+from engine.store.database import Rows
+from replay import history, known
+from replay.known import Known
+from replay.recompute import AMOUNTS, recomputed
+
+
+class NotTheNextVersion(Refused):
+    code = "version-not-next"
+
+
+class Source(NamedTuple):
+    """Where the comparison read from: the facts, or the events again; and why."""
+
+    events: bool
+    why: str
+
+
+class Comparison(NamedTuple):
+    """`changed` has AMOUNTS' columns but `amount`, and `partner`, `closed`, `before`, `after` and `moved`: one row an amount
+    that differs. An amount that one side lacks is null there. `totals` sums the payables of all that was compared, by currency.
+
+    `touched` are the contracts and periods that the version can move, `untouched` how many contracts there are beside them,
+    and the digest of all that settles those, which is the same with the version and without it.
+    """
+
+    rulebook: str
+    version: int
+    position: int
+    source: Source
+    contracts: int
+    first: date
+    statements: int
+    changed: pl.DataFrame
+    totals: dict[str, tuple[Decimal, Decimal]]
+    untouched: int
+    untouched_digest: str
+    refused: dict[tuple[str, str], str]
+
+
+def compare(
+    cursor: Rows, book: Rulebook, text: str, *, first: Period | None = None, last: Period | None = None
+) -> Comparison:
+    """The change from now to a store in which the version is published. Raises NotTheNextVersion. Writes nothing."""
+    before = known.live(cursor)
+    published = before.rulebooks.get(book.rulebook)
+    expected = len(published.versions) + 1 if published else 1
+    if book.version != expected:
+        raise NotTheNextVersion(
+            f"the next version of {book.rulebook} is {expected}, not {book.version}; give the file that number to see what "
+            "publishing it would change"
+        )
+    after = before.with_candidate(book, text)
+    assert _settles(before, book.rulebook) == _settles(after, book.rulebook), "another rulebook is touched"
+    names = sorted(each.contract for each in after.contracts.values() if each.rulebook == book.rulebook)
+    source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
+    facts = fact_store.all_live(cursor, names)
+    finer = history.folded(cursor, after, recorder.last_position(cursor), names) if source.events else facts
+    since = max(first.first, book.valid_from) if first is not None else book.valid_from
+    closed = statement_store.closed(cursor, names)
+    end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
+    was, _ = _amounts(recomputed_amounts(before, facts, names, since, end))
+    now, refused = _amounts(recomputed_amounts(after, finer, names, since, end))
+    changed = _changed(cursor, after, was, now)
+    return Comparison(
+        book.rulebook,
+        book.version,
+        recorder.last_position(cursor),
+        source,
+        len(names),
+        since,
+        now.filter(pl.col("kind") == "payable").height,
+        changed,
+        _totals(was, now),
+        len(after.contracts) - len(names),
+        _settles(after, book.rulebook),
+        refused,
+    )
+
+
+def recomputed_amounts(
+    everything: Known, facts: pl.DataFrame, names: list[str], since: date, end: date
+) -> Iterator[tuple[pl.DataFrame, dict[tuple[str, str], str]]]:
+    """Of each settlement of a period that ends after `since` and begins before `end`, the amounts, and what is refused."""
+    for each in recomputed(everything, facts, end, names, since):
+        if each.period.end > since:
+            period = str(each.period)
+            yield each.amounts(), {(name, period): str(why) for name, why in each.found.refused.items()}
+
+
+def _amounts(
+    parts: Iterable[tuple[pl.DataFrame, dict[tuple[str, str], str]]],
+) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
+    frames, refused = [AMOUNTS.to_frame()], dict[tuple[str, str], str]()
+    for amounts, own in parts:
+        frames.append(amounts)
+        refused |= own
+    return pl.concat(frames), refused
+
+
+def _source(live: Grain, needed: Grain) -> Source:
+    """A grain that grows needs the events again: the facts no longer tell apart what it asks for."""
+    missing = [f"dimension {name}" for name in sorted(set(needed.dimensions) - set(live.dimensions))]
+    missing += [f"{field} of {event}" for event, field in needed.derived if (event, field) not in live.derived]
+    if missing:
+        return Source(True, f"from events, since the facts are not kept by {', '.join(missing)}")  # noqa: FBT003
+    return Source(False, "from facts, since they are kept by all that the version measures")  # noqa: FBT003
+
+
+def _end(facts: pl.DataFrame) -> date:
+    """The day after the last period that has facts begins."""
+    last = facts["period"].max()
+    return date.min if last is None else date.fromordinal(last.toordinal() + 1)  # type: ignore[union-attr]
+
+
+def _settles(everything: Known, but: str) -> str:
+    """The digest of all that settles the contracts of other rulebooks: outcomes follow from it and from the facts alone."""
+    books = {
+        name: ",".join(f"{version.valid_from} {version.digest}" for version in found.versions)
+        for name, found in everything.rulebooks.items()
+    }
+    lines = (
+        f"{name} {each.rulebook} {books.get(each.rulebook, '')}"
+        for name, each in sorted(everything.contracts.items())
+        if each.rulebook != but
+    )
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+_KEY = ["contract", "period", "kind", "name", "unit"]
+
+
+def _changed(cursor: Rows, everything: Known, was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    both = was.rename({"amount": "before"}).join(
+        now.rename({"amount": "after"}), on=_KEY, how="full", coalesce=True, nulls_equal=True
+    )
+    differ = both.filter(pl.col("before").ne_missing(pl.col("after"))).with_columns(
+        (pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved")
+    )
+    partners = pl.DataFrame(
+        [(name, each.partner) for name, each in everything.contracts.items()],
+        schema={"contract": pl.String, "partner": pl.String},
+        orient="row",
+    )
+    names = differ["contract"].unique().to_list()
+    closed = pl.DataFrame(
+        list(statement_store.closed(cursor, names)) if names else [],
+        schema={"contract": pl.String, "period": pl.String},
+        orient="row",
+    ).with_columns(pl.lit(True).alias("closed"))  # noqa: FBT003
+    return (
+        differ.join(partners, on="contract", how="left")
+        .join(closed, on=["contract", "period"], how="left")
+        .with_columns(pl.col("closed").fill_null(value=False))
+        .select("partner", *_KEY, "closed", "before", "after", "moved")
+        .sort("partner", "contract", "period", "kind", "name", "unit")
+    )
+
+
+def _totals(was: pl.DataFrame, now: pl.DataFrame) -> dict[str, tuple[Decimal, Decimal]]:
+    sides = [
+        dict(side.filter(pl.col("kind") == "payable").group_by("unit").agg(pl.col("amount").sum()).iter_rows())
+        for side in (was, now)
+    ]
+    return {
+        unit: (sides[0].get(unit, Decimal(0)), sides[1].get(unit, Decimal(0)))
+        for unit in sorted({*sides[0], *sides[1]})
+    }
+
+
+def movers(comparison: Comparison, by: str, most: int) -> list[tuple[str, str, Decimal]]:
+    """(partner, contract or period, currency, by how much its payable moves): those that move most."""
+    payable = comparison.changed.filter(pl.col("kind") == "payable")
+    sums = payable.group_by(by, "unit").agg(pl.col("moved").sum()).filter(pl.col("moved") != 0)
+    return sums.sort(pl.col("moved").abs(), by, descending=[True, False]).head(most).rows()
