@@ -90,7 +90,7 @@ def show(found: again.Replay) -> None:
             each.period,
             f"{each.statements:,}",
             payable,
-            f"{each.equal:,}",
+            f"{each.equal + each.same:,}",
             f"{len(each.differences):,}",
             f"{each.open:,}",
         )

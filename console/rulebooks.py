@@ -101,6 +101,11 @@ def publish(
                     f"this one the number {book.version + 1}, or the next free one"
                 )
         else:
+            if compared is not None and approved_by in {None, by or user()}:
+                refuse(
+                    f"{name} reaches into closed periods (they are closed up to {closed_to}), and that takes an approver other "
+                    f"than its author: settle rulebook publish {file} --approved-by WHO"
+                )
             who = {"author": by or user(), "approver": approved_by} if approved_by is not None else {}
             _send(store, {"rulebook": book.rulebook, "version": book.version, "text": text} | who)
     if as_json:

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.aggregates.refusal import Refused
 from engine.period import Period
-from engine.settlement.restating import own
+from engine.settlement.restating import amounts, own
 from engine.settlement.statements import statement_of
 from engine.store import recorder
 from engine.store import statements as statement_store
@@ -46,7 +46,8 @@ class Difference(NamedTuple):
 class Replayed(NamedTuple):
     """One period as it was settled again. `payable` is by currency; `digest` covers every statement's contract and digest.
 
-    `open` are statements that nobody has issued; `differences` those that differ from what was issued, in money or otherwise.
+    Of those that were issued, `equal` have the digest that was issued, `same` the same amounts by another rulebook version or
+    from more events, and `differences` other amounts. `open` are statements that nobody has issued.
     """
 
     period: str
@@ -55,6 +56,7 @@ class Replayed(NamedTuple):
     payable: dict[str, Decimal]
     digest: str
     equal: int
+    same: int
     open: int
     differences: tuple[Difference, ...]
     refused: dict[str, str]
@@ -125,7 +127,7 @@ def _compared(
     payable: dict[str, Decimal] = {}
     digests: dict[str, str] = {}
     differences: list[Difference] = []
-    equal = 0
+    equal = same = 0
     refused: dict[str, str] = {}
     for each in settled:
         events = each.events()
@@ -138,15 +140,20 @@ def _compared(
             digests[name] = statement["digest"]
             payable[said.currency] = payable.get(said.currency, Decimal(0)) + Decimal(said.payable)
             before = issued.get(name)
-            if before is not None and own(before)["digest"] == statement["digest"]:
+            if before is None:
+                continue
+            said_before = own(before)
+            if said_before["digest"] == statement["digest"]:
                 equal += 1
-            elif before is not None:
+            elif amounts(said_before) == amounts(statement):
+                same += 1
+            else:
                 amount = msgspec.json.decode(before.statement)["payable"]
                 differences.append(Difference(name, period, before.version, amount, said.payable, said.currency))
     digest = _hash(f"{name} {period} {digests[name]}" for name in sorted(digests))
     differences.sort(key=lambda d: (-d.moved, d.contract))
-    open_ = len(digests) - equal - len(differences)
-    return Replayed(period, first, len(digests), payable, digest, equal, open_, tuple(differences), refused)
+    open_ = len(digests) - equal - same - len(differences)
+    return Replayed(period, first, len(digests), payable, digest, equal, same, open_, tuple(differences), refused)
 
 
 def _hash(lines: Any) -> str:  # noqa: ANN401 - texts

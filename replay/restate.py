@@ -143,7 +143,7 @@ def _differing(cursor: Rows, settlement: Settlement) -> tuple[list[Restated], li
     }
     givens = settlement.givens(changed)
     made = []
-    for name, (statement, carried) in changed.items():
+    for name, (statement, carried) in sorted(changed.items()):
         contract, given = settlement.contracts[name], givens[name]
         text = given_text(given)
         why = causes(cursor, contract, closed[name], statement, text)

@@ -214,7 +214,7 @@ def _issue(cursor: Rows, group: Group, result: Concluded, now: datetime) -> int:
             balances_text(said.carried),
             count_streamed(given[name].facts),
         )
-        for name, said in result.lines.items()
+        for name, said in sorted(result.lines.items())
     ]  # fmt: skip
     scored = scoring.score_rows(group, result.scores, position, now)
     issued = _write(cursor, group.rulebook, group.period, drafts, now)

@@ -59,8 +59,14 @@ def own(issued: Issued) -> Json:
 
 
 def differs(issued: Issued, statement: Json, carried: str) -> bool:
-    """Whether the statement says, or leaves to the next period, other than the version did."""
-    return (own(issued)["digest"], issued.carried) != (statement["digest"], carried)
+    """Whether the statement says other amounts, or leaves other balances to the next period, than the version did."""
+    return (amounts(own(issued)), issued.carried) != (amounts(statement), carried)
+
+
+def amounts(statement: Json) -> Json:
+    """All that a statement says in amounts, whatever rulebook version and events they come from."""
+    lines = [{name: line[name] for name in line if name != "clause"} for line in statement["lines"]]
+    return {"lines": lines} | {name: statement[name] for name in ("payable", "currency", "parties", "balances")}
 
 
 class Approval(NamedTuple):

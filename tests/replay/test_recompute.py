@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,10 @@ END = date(2027, 1, 1)
 
 def digests(store: Store, known_: Known | None = None) -> dict[tuple[str, str], str]:
     """By contract and period."""
+    return {key: statement["digest"] for key, statement in statements_now(store, known_).items()}
+
+
+def statements_now(store: Store, known_: Known | None = None) -> dict[tuple[str, str], dict[str, Any]]:
     with store.reading() as cursor:
         facts = fact_store.all_live(cursor)
         known_ = known_ or known.live(cursor)
@@ -37,7 +42,7 @@ def digests(store: Store, known_: Known | None = None) -> dict[tuple[str, str], 
         events = each.events()
         for name, said in each.lines().items():
             made = statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])
-            found[name, str(each.period)] = made["digest"]
+            found[name, str(each.period)] = made
     return found
 
 
