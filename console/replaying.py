@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from console.archiving import WHERE, archive_at
 from console.intake import bar
 from console.session import JSON, opened, out, print_json
 from console.settling import period_of
@@ -46,6 +47,7 @@ def replay(
     contract: Annotated[list[str] | None, typer.Option("--contract", help="Only this one; may be repeated.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"What was known then. {AS_OF}")] = None,
     rules_as_of: Annotated[str | None, typer.Option("--rules-as-of", help="Under the rules known then.")] = None,
+    archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Fold and settle again, and compare with what was issued. Without --as-of: as known now."""
@@ -58,6 +60,7 @@ def replay(
             names=contract or (),
             position=position_of(cursor, as_of, "--as-of"),
             rules_position=position_of(cursor, rules_as_of, "--rules-as-of"),
+            archive=archive_at(archive),
             progress=lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
     if as_json:

@@ -18,6 +18,7 @@ from engine.store import recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history
+from replay.archive.reading import Archive
 from replay.known import Known, together
 from replay.recompute import Settlement, count, recomputed
 
@@ -80,6 +81,7 @@ def replay(
     names: Sequence[str] = (),
     position: int | None = None,
     rules_position: int | None = None,
+    archive: Archive | None = None,
     progress: Progress = lambda *_: None,
 ) -> Replay:
     """The periods from `first` up to and with `last` (by default all that have closed statements), settled again.
@@ -89,10 +91,10 @@ def replay(
     end_of_log = recorder.last_position(cursor)
     position = end_of_log if position is None else min(position, end_of_log)
     rules_position = position if rules_position is None else min(rules_position, end_of_log)
-    everything = history.known_at(cursor, position, rules_position)
+    everything = history.known_at(cursor, position, rules_position, archive)
     chosen = _chosen(everything, names)
     end = last.end if last is not None else max(statement_store.closed(cursor).values(), default=date.min)
-    facts = history.folded(cursor, everything, position, chosen, progress)
+    facts = history.folded(cursor, everything, position, chosen, archive, progress)
     by_period: dict[tuple[date, str], list[Settlement]] = {}
     for each in recomputed(everything, facts, end, chosen):
         if first is None or each.period.first >= first.first:
