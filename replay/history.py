@@ -58,6 +58,16 @@ def folded(
     return projection.merged(pl.concat(parts))
 
 
+def tail(
+    cursor: Rows, everything: Known, position: int, archive: Archive, names: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The facts of what came after the archive, up to the position."""
+    wanted = None if names is None else set(names)
+    pages = _pages(cursor, archive.last, position, lambda *_: None)
+    facts = fold_pages(pages, everything.terms)
+    return facts if wanted is None else facts.filter(pl.col("contract").is_in(list(wanted)))
+
+
 def _between(
     pages: Iterable[Sequence[tuple[int, str, bytes]]], after: int, to: int
 ) -> Iterator[list[tuple[int, str, bytes]]]:
