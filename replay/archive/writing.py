@@ -136,16 +136,16 @@ def _segments(cursor: Rows, folder: Path, chunk: Sequence[Entry], buckets: int) 
         parts = placed.partition_by("bucket", as_dict=True, include_key=False)
         for (number,), part in sorted(parts.items()):
             ordered = part.sort("contract", "position")
-            found.append(_file(folder, "events", number, span, ordered, promoted))
+            found.append(segment_of(folder, "events", number, span, ordered, promoted))
     by_bucket: dict[int, list[Entry]] = {}
     for entry in issued:
         event = decoded(entry.name, entry.state)
         assert isinstance(event, (StatementClosed, StatementRestated)), entry
         by_bucket.setdefault(bucket_of(event.contract, buckets), []).append(entry)
     for number, own in sorted(by_bucket.items()):
-        found.append(_file(folder, "issued", number, span, rows_frame(own)))
+        found.append(segment_of(folder, "issued", number, span, rows_frame(own)))
     if told:
-        found.append(_file(folder, "told", -1, span, rows_frame(told)))
+        found.append(segment_of(folder, "told", -1, span, rows_frame(told)))
     return [segment for segment in found if segment is not None]
 
 
@@ -167,7 +167,7 @@ def _dimensions(cursor: Rows, last: int) -> list[str]:
     return sorted(set(grain.dimensions) - OWN_DIMENSIONS)
 
 
-def _file(
+def segment_of(
     folder: Path, kind: str, bucket: int, span: tuple[int, int], frame: pl.DataFrame, promoted: tuple[str, ...] = ()
 ) -> Segment:
     place = f"b{bucket:04}" if bucket >= 0 else "all"
