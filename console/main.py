@@ -18,6 +18,7 @@ from console import (
     explaining,
     intake,
     partners,
+    rebuilding,
     replaying,
     restating,
     rulebooks,
@@ -57,6 +58,7 @@ app.command("scoreboard")(standing.scoreboard)
 app.command("replay")(replaying.replay)
 app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
+app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")
