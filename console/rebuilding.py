@@ -70,10 +70,8 @@ def _roll_back(*, as_json: bool) -> None:
     if as_json:
         print_json(done._asdict())
     else:
-        out.print(
-            f"rolled back: the tables of before are live again, brought up to position {done.position:,} with "
-            f"{done.behind:,} events; the writers' lock was held for {done.locked:,} ms"
-        )
+        out.print(f"rolled back: the tables of before are live again, up to position {done.position:,}")
+        out.print(f"{done.behind:,} events were read into them; the writers' lock was held for {done.locked:,} ms")
         out.print("settle rebuild --rollback takes that back")
 
 
@@ -100,15 +98,12 @@ def _print(done: Rebuilt) -> None:
     if len(done.differences) > _DIFFERENCES_SHOWN:
         out.print("  and more; --json names the first ten of each table")
     if done.swapped:
-        out.print(
-            f"swapped: the rebuilt tables are live; the writers' lock was held for {done.locked:,} ms. "
-            "settle rebuild --rollback goes back"
-        )
+        out.print(f"swapped: the rebuilt tables are live; the writers' lock was held for {done.locked:,} ms")
+        out.print("settle rebuild --rollback goes back")
     else:
-        out.print(
-            "not swapped: the live tables are not what the log says, and stay as they are. Look at the rebuilt ones in "
-            "schema settle_next; settle rebuild --accept-differences puts them in their place"
-        )
+        out.print("not swapped: the live tables are not what the log says, and stay as they are")
+        out.print("the rebuilt ones lie beside them in schema settle_next, to be looked at")
+        out.print("settle rebuild --accept-differences puts them in their place")
 
 
 def _said(difference: Difference) -> str:

@@ -178,25 +178,70 @@ def _small(patched: pytest.MonkeyPatch, size: int) -> None:
     patched.setattr(running, "EVENTS_UNDER_LOCK", size)
 
 
-def test_what_comes_between_comparing_and_swapping_is_compared_under_the_lock(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    everything(store)
-    taken = iter([charge("between", "5", 12), _dimensioned(2, "province", 12), case("between"), signed("C-new")])
+BETWEEN = (
+    charge("between", "5", 12),
+    _dimensioned(2, "province", 12),
+    charge("beyond", "6", 12, attributes={"province": "GD"}),
+    case("between"),
+    signed("C-new"),
+)
+
+
+def between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Lets that happen, once, after everything was compared and before the swap."""
     money = differences.money
 
     def then(*arguments: Any) -> Any:
+        monkeypatch.setattr(differences, "money", money)
         found = money(*arguments)
-        for raw in taken:
-            take(store, raw)
-        closing.close(store, chains.DECEMBER, NOW)
+        act()
         return found
 
     monkeypatch.setattr(differences, "money", then)
+
+
+def test_what_comes_between_comparing_and_swapping_comes_along(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything(store)
+
+    def act() -> None:
+        assert take(store, *BETWEEN).recorded == len(BETWEEN)
+        closing.close(store, chains.DECEMBER, NOW)
+
+    between(monkeypatch, act)
     done = rebuild(store)
     assert done.swapped
     assert done.position > done.compared
     assert rows(store) == rows(store, beside.BEFORE)
+
+
+WRONG_MEANWHILE = {
+    "facts": "UPDATE facts SET events = 9 WHERE contract = 'C-2' AND period = '2026-10-01'",
+    "partner_facts": "UPDATE partner_facts SET events = events + 1 WHERE partner = 'P-1' AND event = 'training.completed'",
+    "contracts": "UPDATE contracts SET currency = 'USD' WHERE contract = 'C-new'",
+    "statements": "UPDATE statements SET digest = '' WHERE period = '2026-12'",
+    "closings": "UPDATE closings SET root = '' WHERE period = '2026-12'",
+    "seals": "UPDATE seals SET events = 9 WHERE name = 'C-new'",
+}
+
+
+def test_what_goes_wrong_between_comparing_and_swapping_is_found_under_the_lock(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(store)
+
+    def act() -> None:
+        take(store, *BETWEEN)
+        closing.close(store, chains.DECEMBER, NOW)
+        with store.writing() as cursor:
+            for statement in WRONG_MEANWHILE.values():
+                cursor.execute(statement)
+                assert cursor.rowcount
+
+    between(monkeypatch, act)
+    done = rebuild(store)
+    assert not done.swapped
+    assert {name for name, number in done.differing.items() if number} == set(WRONG_MEANWHILE)
+    assert {each.table for each in done.differences} == set(WRONG_MEANWHILE)
 
 
 TAMPERED = {
@@ -210,24 +255,25 @@ TAMPERED = {
 }
 
 
-@pytest.mark.parametrize("table", TAMPERED)
 def test_a_live_row_that_the_log_does_not_say_is_named_and_refused_and_mended_where_that_is_accepted(
-    store: Store, table: str
+    store: Store,
 ) -> None:
     everything(store)
     right = rows(store)
-    with store.writing() as cursor:
-        cursor.execute(TAMPERED[table])
-    wrong = rows(store)
-    done = rebuild(store)
-    assert (done.equal, done.swapped) == (False, False)
-    assert {name: number for name, number in done.differing.items() if number} == {table: 1}
-    assert [each.table for each in done.differences] == [table]
-    assert rows(store) == wrong
-    again = rebuild(store, accept_differences=True)
-    assert (again.resumed, again.equal, again.swapped) == (done.position, False, True)
-    assert rows(store) == right
-    assert rows(store, beside.BEFORE) == wrong
+    for table, statement in TAMPERED.items():
+        with store.writing() as cursor:
+            cursor.execute(statement)
+            assert cursor.rowcount == 1, table
+        wrong = rows(store)
+        done = rebuild(store)
+        assert (done.equal, done.swapped) == (False, False)
+        assert {name: number for name, number in done.differing.items() if number} == {table: 1}
+        assert [each.table for each in done.differences] == [table]
+        assert rows(store) == wrong
+        again = rebuild(store, accept_differences=True)
+        assert (again.resumed, again.equal, again.swapped) == (done.position, False, True)
+        assert rows(store) == right
+        assert rows(store, beside.BEFORE) == wrong
 
 
 def test_a_wrong_fact_is_told_with_both_values_and_its_sum(store: Store) -> None:
@@ -248,11 +294,11 @@ def test_rolling_back_brings_the_old_tables_to_the_end_of_the_log_and_can_be_tak
     with store.writing() as cursor:
         cursor.execute(TAMPERED["rates"])
     rebuild(store, accept_differences=True)
-    take(store, charge("since", "5", 12), _dimensioned(2, "province", 12), case("since"))
+    assert take(store, *BETWEEN).recorded == len(BETWEEN)
     closing.close(store, chains.DECEMBER, NOW)
     right = rows(store)
     done = rollback(store)
-    assert done.behind > 3
+    assert done.behind > len(BETWEEN)
     back = rows(store)
     # The wrong rate is there again; seals are brought up when they are next needed.
     assert {name for name in right if back[name] != right[name]} == {"rates", "chain", "seals"}
