@@ -52,13 +52,13 @@ def rebuild(
 
 @contextmanager
 def _watched() -> Iterator[Progress]:
-    with bar("rebuild", None) as (shown, task):
+    with bar("rebuild", 1) as (shown, task):
         begun: dict[str, int] = {}
 
         def tell(what: str, position: int, end: int) -> None:
             if what not in begun:
                 begun[what] = position
-                shown.reset(task, description=what, total=end)
+                shown.reset(task, description=what, total=end, completed=position)
             shown.update(task, completed=position, total=end, messages=position - begun[what])
 
         yield tell

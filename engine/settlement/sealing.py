@@ -56,17 +56,18 @@ def _extend(cursor: Rows, end: int) -> int:
 
 def extend(cursor: Rows, chain: Chain, entries: Sequence[Entry]) -> set[Subject]:
     """Seals the entries, which follow the chain as it is kept; returns whose seals grew."""
-    seals.save_chain(cursor, chain.extended([entry.leaf for entry in entries]))
-    by_subject: dict[Subject, list[Entry]] = {}
-    for entry, subject in zip(entries, _subjects(cursor, entries), strict=True):
+    leaves = [entry.leaf for entry in entries]
+    seals.save_chain(cursor, chain.extended(leaves))
+    by_subject: dict[Subject, list[bytes]] = {}
+    for leaf, subject in zip(leaves, _subjects(cursor, entries), strict=True):
         if subject is not None:
-            by_subject.setdefault(subject, []).append(entry)
+            by_subject.setdefault(subject, []).append(leaf)
     before = seals.seals(cursor, by_subject)
     extended = {}
     for subject, own in by_subject.items():
         seal = before.get(subject, Seal())
-        for entry in own:
-            seal = seal.extended(entry.leaf)
+        for leaf in own:
+            seal = seal.extended(leaf)
         extended[subject] = seal
     seals.save_seals(cursor, extended)
     return set(extended)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import psycopg
 
 from engine.store.database import Rows
-from engine.store.schema import PROJECTIONS, SCHEMA
+from engine.store.schema import PROJECTIONS, SCHEMA, VERSION
 
 LIVE = SCHEMA
 NEXT = "settle_next"  # being made
@@ -27,7 +27,11 @@ _READERS_MILLISECONDS_MAX = 200
 
 
 class InUse(Exception):
-    """Somebody reads the live projections just now."""
+    """Somebody reads projections that are to be exchanged."""
+
+
+class OtherVersion(Exception):
+    """The projections beside the live ones were made by another version of the engine."""
 
 
 class AlreadyRunning(Exception):
@@ -59,17 +63,22 @@ def drop(cursor: Rows, schema: str) -> None:
 
 
 def _bookmark_at(cursor: Rows, schema: str, position: int) -> None:
-    cursor.execute(f"CREATE TABLE {schema}.progress (position bigint NOT NULL)")
-    cursor.execute(f"INSERT INTO {schema}.progress VALUES (%s)", (position,))  # noqa: S608 - one of ours
+    cursor.execute(f"CREATE TABLE {schema}.progress (position bigint NOT NULL, version int NOT NULL)")
+    cursor.execute(f"INSERT INTO {schema}.progress VALUES (%s, %s)", (position, VERSION))  # noqa: S608 - one of ours
 
 
 def bookmark(cursor: Rows, schema: str) -> int | None:
-    """Up to where in the log the schema's projections are; None where there are none. Locked until the transaction ends."""
+    """Up to where in the log the schema's projections are; None where there are none. Locked until the transaction ends.
+
+    Raises OtherVersion.
+    """
     row = cursor.execute("SELECT to_regclass(%s)", (f"{schema}.progress",)).fetchone()
     if row is None or row[0] is None:
         return None
-    row = cursor.execute(f"SELECT position FROM {schema}.progress FOR UPDATE").fetchone()  # noqa: S608
+    row = cursor.execute(f"SELECT position, version FROM {schema}.progress FOR UPDATE").fetchone()  # noqa: S608
     assert row is not None, schema
+    if row[1] != VERSION:
+        raise OtherVersion
     return int(row[0])
 
 
@@ -92,20 +101,22 @@ def hold_live(cursor: Rows) -> None:
         cursor.execute(f"LOCK TABLE {', '.join(f'{LIVE}.{table}' for table in TABLES)} IN ACCESS EXCLUSIVE MODE")
     except psycopg.errors.LockNotAvailable:
         raise InUse from None
-    cursor.execute("SET LOCAL lock_timeout = 0")
 
 
 def swap(cursor: Rows, incoming: str, position: int) -> None:
     """The incoming projections are the live ones from the commit on, and those that were live until then are kept in `BEFORE`.
 
-    Both are at the position. The caller holds the live ones (`hold_live`).
+    Both are at the position. The caller holds the live ones (`hold_live`). Raises InUse where somebody reads the others.
     """
     cursor.execute(f"CREATE SCHEMA {_ON_THE_WAY}")
-    for table in TABLES:
-        cursor.execute(f"ALTER TABLE {LIVE}.{table} SET SCHEMA {_ON_THE_WAY}")
-        cursor.execute(f"ALTER TABLE {incoming}.{table} SET SCHEMA {LIVE}")
-    drop(cursor, incoming)
-    drop(cursor, BEFORE)
+    try:
+        for table in TABLES:
+            cursor.execute(f"ALTER TABLE {LIVE}.{table} SET SCHEMA {_ON_THE_WAY}")
+            cursor.execute(f"ALTER TABLE {incoming}.{table} SET SCHEMA {LIVE}")
+        drop(cursor, incoming)
+        drop(cursor, BEFORE)
+    except psycopg.errors.LockNotAvailable:
+        raise InUse from None
     cursor.execute(f"ALTER SCHEMA {_ON_THE_WAY} RENAME TO {BEFORE}")
     _bookmark_at(cursor, BEFORE, position)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -120,10 +120,12 @@ class Sum(NamedTuple):
     rebuilt: str
 
 
-def tables(cursor: Rows, beside: str) -> tuple[list[Table], list[Difference]]:
+def tables(cursor: Rows, beside: str, progress: Callable[[int, int], None]) -> tuple[list[Table], list[Difference]]:
     """Every table compared, live and in the other schema; and of each the first rows that differ."""
-    found, named = [], []
+    found: list[Table] = []
+    named: list[Difference] = []
     for table in TABLES:
+        progress(len(found), len(TABLES))
         number, examples = _differing(cursor, table, beside, "true", {})
         sides = [_summary(cursor, f"{schema}.{table}") for schema in (LIVE, beside)]
         found.append(Table(table, sides[0][0], sides[1][0], number, sides[0][1], sides[1][1]))

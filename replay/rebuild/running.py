@@ -6,6 +6,9 @@ under the writers' lock, in the transaction that exchanges the tables.
 
 Nothing is taken in, published or sent because of it: it reads the log and writes projections. Offsets, identities, messages
 in suspense and their dead letters are no projections; nothing here touches them.
+
+A reading that began before the exchange, and comes to a table only after it, finds the new one as of the last round before:
+up to EVENTS_UNDER_LOCK events behind. Whoever decides something holds the writers' lock, and cannot be in between.
 """
 
 from __future__ import annotations
@@ -47,6 +50,10 @@ class LiveInUse(Refused):
     code = "live-in-use"
 
 
+class OtherVersion(Refused):
+    code = "other-version"
+
+
 class Rebuilt(NamedTuple):
     """What a rebuild came to. `resumed` is the position at which it went on with what an earlier run had left, else None.
 
@@ -84,8 +91,8 @@ def rebuild(
     """Makes the projections anew, or goes on where an earlier run stopped; swaps where they are equal to the live ones.
 
     Where they are not, they are swapped only if the operator accepts that; else they stay beside, to be looked at. `fresh`
-    drops what an earlier run has left. Killed anywhere, it leaves the live ones whole. `progress` is told what is done, how
-    many events of how many. Raises RebuildRunning, LiveInUse.
+    drops what an earlier run has left. Killed anywhere, it leaves the live ones whole. `progress` is told what is done, and how
+    many events, or tables, of how many. Raises RebuildRunning, LiveInUse, OtherVersion.
     """
     with _alone(store), Store(store.conninfo, projections=NEXT) as made:
         resumed = _begun(made, fresh=fresh)
@@ -108,11 +115,16 @@ def rollback(store: Store, *, progress: Progress = lambda *_: None) -> RolledBac
     """Puts the projections that the last swap replaced in their place again, brought up to the end of the log.
 
     Those that were live until then are kept, so that rolling back again takes it back. Raises NothingToRollBack,
-    RebuildRunning, LiveInUse.
+    RebuildRunning, LiveInUse, OtherVersion.
     """
     with _alone(store), Store(store.conninfo, projections=BEFORE) as kept:
-        with kept.writing() as cursor:
-            begin = beside.bookmark(cursor, BEFORE)
+        try:
+            with kept.writing() as cursor:
+                begin = beside.bookmark(cursor, BEFORE)
+        except beside.OtherVersion:
+            raise OtherVersion(
+                "the tables of before were made by another version of the engine; they cannot be used, settle rebuild makes new ones"
+            ) from None
         if begin is None:
             raise NothingToRollBack(
                 "there are no tables of before a rebuild to go back to; they are kept by the settle rebuild that replaces them"
@@ -145,7 +157,12 @@ def _begun(made: Store, *, fresh: bool) -> int | None:
     with made.writing() as cursor:
         if fresh:
             beside.drop(cursor, NEXT)
-        at = beside.bookmark(cursor, NEXT)
+        try:
+            at = beside.bookmark(cursor, NEXT)
+        except beside.OtherVersion:
+            raise OtherVersion(
+                "what an earlier run has left was made by another version of the engine; start over with settle rebuild --fresh"
+            ) from None
         if at is None:
             beside.make(cursor)
             folding.read_ahead(cursor, recorder.last_position(cursor))
@@ -160,7 +177,7 @@ class _Behind:
         self.schema = schema
         self.position = 0
         self.locked = 0
-        self._progress = progress
+        self.progress = progress
 
     def caught_up(self, what: str) -> None:
         """Reads the log, a stretch a transaction, until little is left."""
@@ -178,7 +195,7 @@ class _Behind:
         while True:
             with self.store.writing() as cursor:
                 self.position = stretch(cursor, self.schema, end, self._sealed_to(cursor, end), Touched(0))
-            self._progress(what, self.position, end)
+            self.progress(what, self.position, end)
             if self.position >= end:
                 return
 
@@ -203,6 +220,7 @@ class _Behind:
 
     def last(self, exchange: Callable[[Rows], bool]) -> bool:
         """`exchange` under the writers' lock, with the live tables held; tried again while they are in use. Raises LiveInUse."""
+        position = self.position
         for _ in range(TRIES_MAX):
             try:
                 with self.store.writing() as cursor:
@@ -211,13 +229,14 @@ class _Behind:
                     beside.hold_live(cursor)
                     done = exchange(cursor)
             except beside.InUse:
+                self.position = position
                 time.sleep(_SECONDS_BETWEEN_TRIES)
             else:
                 self.locked = (time.perf_counter_ns() - begun) // 1_000_000
                 return done
         raise LiveInUse(
-            "somebody has been reading the live tables all the time, so they could not be exchanged; run it again when that "
-            "is over: it goes on where it is"
+            "somebody has been reading the tables all the time, so they could not be exchanged; run it again when that is "
+            "over: it goes on where it is"
         )
 
 
@@ -239,7 +258,9 @@ class _Found:
     def compare_all(self) -> None:
         with self._snapshot() as cursor:
             self._behind.bring(cursor, Touched(0))
-            self.tables, named = differences.tables(cursor, NEXT)
+            self.tables, named = differences.tables(
+                cursor, NEXT, lambda done, of: self._behind.progress("compare", done, of)
+            )
             self.money = differences.money(cursor, NEXT)
         self.compared = self._behind.position
         self._add({each.table: each.differing for each in self.tables}, named)

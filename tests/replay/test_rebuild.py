@@ -335,6 +335,37 @@ def test_a_reader_is_not_cut_off_and_the_rebuilt_wait_for_the_next_run(
     assert done.resumed == done.position - 1
 
 
+def test_tables_of_another_version_are_not_used(store: Store) -> None:
+    everything(store)
+    rebuild(store)
+    with store.writing() as cursor:
+        beside.make(cursor)
+        for schema in (beside.NEXT, beside.BEFORE):
+            cursor.execute(f"UPDATE {schema}.progress SET version = 0")  # noqa: S608
+    with pytest.raises(running.OtherVersion, match="--fresh"):
+        rebuild(store)
+    with pytest.raises(running.OtherVersion, match="cannot be used"):
+        rollback(store)
+    assert equal(rebuild(store, fresh=True))
+
+
+def test_whoever_looks_at_the_tables_of_before_is_not_cut_off_either(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(store)
+    rebuild(store)
+    monkeypatch.setattr(running, "TRIES_MAX", 1)
+    between(monkeypatch, lambda: take(store, *BETWEEN))
+    before = rows(store, beside.BEFORE)
+    with store.reading() as reader:
+        assert reader.execute("SELECT count(*) FROM settle_before.seals").fetchone()
+        with pytest.raises(running.LiveInUse):
+            rebuild(store)
+    assert rows(store, beside.BEFORE) == before
+    assert rebuild(store).swapped
+    assert rows(store, beside.BEFORE) == rows(store)
+
+
 def test_starting_over_drops_what_an_earlier_run_has_left(store: Store) -> None:
     everything(store)
     with store.writing() as cursor:
