@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from console import (
+    archiving,
     comparing,
     demo,
     explaining,
@@ -34,6 +35,7 @@ from engine.store.database import OtherSchemaVersion, StoreUnavailable
 from engine.store.embedded import ServerDidNotStart
 from engine.store.locks import FolderRefused
 from engine.store.programs import NoPostgres
+from replay.archive.manifest import BrokenManifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,6 +57,7 @@ app.command("explain")(explaining.explain)
 app.command("points")(standing.points)
 app.command("score")(standing.score)
 app.command("scoreboard")(standing.scoreboard)
+app.command("archive")(archiving.archive)
 app.command("replay")(replaying.replay)
 app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
@@ -67,6 +70,7 @@ app.add_typer(status.verify, name="verify")
 EXPECTED = (
     Failed,
     Refused,
+    BrokenManifest,
     UnreadableFile,
     StoreUnavailable,
     OtherSchemaVersion,
