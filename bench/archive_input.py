@@ -138,5 +138,9 @@ def _chunk(
     )
     span = (after + 1, after + size)
     for (number,), part in sorted(made.partition_by("bucket", as_dict=True, include_key=False).items()):
-        ordered = part.sort("contract", "position").select(*EVENTS.names(), "attribute:province").cast(dict(EVENTS))
+        ordered = (
+            part.sort("contract", "period", "event", "attribute:province", "position")
+            .select(*EVENTS.names(), "attribute:province")
+            .cast(dict(EVENTS))
+        )
         yield writing.segment_of(folder, "events", number, span, ordered, ("attribute:province",))

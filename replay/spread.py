@@ -19,10 +19,11 @@ from engine.projections.facts import FACTS
 from engine.settlement.keeping import canonical
 from engine.settlement.restating import amounts
 from engine.settlement.statements import statement_of
+from engine.settlement.texts import digests
 from replay.archive.reading import Archive
 from replay.archive.segments import bucket_of
 from replay.known import Known, together
-from replay.recompute import count, recomputed
+from replay.recompute import Settlement, count, recomputed
 
 # A row a statement: `digest` is the statement's, `says` that of its amounts. Where it cannot be settled `refused` says why, and
 # the others are null.
@@ -71,17 +72,43 @@ Engine = Callable[[Archive, Job, pl.DataFrame], Iterator[Part]]
 
 def statements(job: Job, facts: pl.DataFrame, names: frozenset[str]) -> pl.DataFrame:
     """The statements of the contracts, settled again from their facts: columns STATEMENTS."""
-    rows: list[tuple[object, ...]] = []
+    parts = [STATEMENTS.to_frame()]
     for each in recomputed(job.everything, facts, job.end, names, job.first):
-        if job.first is not None and each.period.first < job.first:
-            continue
-        period, first, events = str(each.period), each.period.first, each.events()
-        for name, said in each.lines().items():
-            made = statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])
-            says = sha256(canonical(amounts(made))).hexdigest()
-            rows.append((name, period, first, said.currency, said.payable, made["digest"], says, None))
-        for name, why in each.found.refused.items():
-            rows.append((name, period, first, None, None, None, None, str(why)))
+        if job.first is None or each.period.first >= job.first:
+            parts += [_statements(each), _refused(each)]
+    return pl.concat(parts)
+
+
+def _statements(each: Settlement) -> pl.DataFrame:
+    settled_ = each.found.settled
+    if settled_ is not None:
+        made = digests(each.rulebook, each.period, each.contracts, settled_, each.left, each.events())
+        currency = settled_.currency
+        return made.select(
+            "contract",
+            pl.lit(str(each.period)).alias("period"),
+            pl.lit(each.period.first).alias("first"),
+            pl.lit(currency).alias("currency"),
+            "payable",
+            "digest",
+            "says",
+            pl.lit(None, dtype=pl.String).alias("refused"),
+        )
+    rows = []
+    events = each.events()
+    for name, said in each.lines().items():
+        statement = statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])
+        says = sha256(canonical(amounts(statement))).hexdigest()
+        key = (name, str(each.period), each.period.first)
+        rows.append((*key, said.currency, said.payable, statement["digest"], says, None))
+    return pl.DataFrame(rows, schema=STATEMENTS, orient="row")
+
+
+def _refused(each: Settlement) -> pl.DataFrame:
+    rows = [
+        (name, str(each.period), each.period.first, None, None, None, None, str(why))
+        for name, why in each.found.refused.items()
+    ]
     return pl.DataFrame(rows, schema=STATEMENTS, orient="row")
 
 

@@ -124,8 +124,11 @@ def _summed_further(events: pl.DataFrame, further: pl.DataFrame, names: Sequence
 
 def encoded(grouped: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
     """Groups by the dimensions' own columns as FACTS."""
-    return grouped.with_columns(_text(names).alias("dimensions"), pl.lit(0, dtype=pl.Int64).alias("at")).select(
-        FACTS.names()
+    texts = ["contract", "event", *map(column_of, names)]
+    return (
+        grouped.with_columns(pl.col(texts).cast(pl.String))
+        .with_columns(_text(names).alias("dimensions"), pl.lit(0, dtype=pl.Int64).alias("at"))
+        .select(FACTS.names())
     )
 
 

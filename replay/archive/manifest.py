@@ -22,7 +22,7 @@ FORMAT = 1
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One Parquet file. `kind` is events, issued or told; `bucket` is -1 where it has none.
 
-    `attributes` are those that have a column of their own. Times are ISO 8601 in UTC, of the events; periods are first days.
+    `attributes` are those that have a column of their own, `further` the number of rows with further amounts. Times are ISO 8601 in UTC, of the events; periods are first days.
     """
 
     kind: str
@@ -34,6 +34,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     attributes: tuple[str, ...] = ()
+    further: int = 0
     period_first: str | None = None
     period_last: str | None = None
 

@@ -135,7 +135,8 @@ def _segments(cursor: Rows, folder: Path, chunk: Sequence[Entry], buckets: int) 
         placed = frame.with_columns(pl.col("contract").replace_strict(numbers, return_dtype=pl.Int64).alias("bucket"))
         parts = placed.partition_by("bucket", as_dict=True, include_key=False)
         for (number,), part in sorted(parts.items()):
-            ordered = part.sort("contract", "position")
+            # By what they are grouped by, so that a fold finds rows of one group beside one another.
+            ordered = part.sort("contract", "period", "event", *promoted, "position")
             found.append(segment_of(folder, "events", number, span, ordered, promoted))
     by_bucket: dict[int, list[Entry]] = {}
     for entry in issued:
@@ -188,6 +189,7 @@ def segment_of(
         last=int(frame["position"].max()),  # type: ignore[arg-type]
         bytes=len(data),
         sha256=sha256(data).hexdigest(),
+        further=frame.select((pl.col("amounts").list.len() > 0).sum()).item() if kind == "events" else 0,
         attributes=tuple(name.removeprefix("attribute:") for name in promoted),
         period_first=periods[0],
         period_last=periods[1],
