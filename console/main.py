@@ -19,6 +19,7 @@ from console import (
     explaining,
     intake,
     partners,
+    rebuilding,
     replaying,
     restating,
     rulebooks,
@@ -60,6 +61,7 @@ app.command("archive")(archiving.archive)
 app.command("replay")(replaying.replay)
 app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
+app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")
