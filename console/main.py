@@ -16,6 +16,7 @@ from console import (
     archiving,
     comparing,
     demo,
+    demo_replay,
     explaining,
     intake,
     partners,
@@ -44,7 +45,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Tantieme: settle what partners earn, from events, by rulebooks, with reasons.",
 )
-app.command("demo")(demo.demo)
+demos = typer.Typer(invoke_without_command=True)
+demos.callback()(demo.demo)
+demos.command("replay")(demo_replay.replay)
+app.add_typer(demos, name="demo")
 app.command("ingest")(intake.ingest)
 app.command("produce")(intake.produce)
 app.command("consume")(intake.consume)
