@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from console import (
+    auditing,
     comparing,
     demo,
     explaining,
@@ -57,6 +58,7 @@ app.command("scoreboard")(standing.scoreboard)
 app.command("replay")(replaying.replay)
 app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
+app.add_typer(auditing.app, name="audit")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

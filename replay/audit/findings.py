@@ -24,6 +24,7 @@ class Check(StrEnum):
     adjustments = "adjustments"
     score = "score"
     root = "root"
+    signature = "signature"
     chain = "chain"
     tables = "tables"
     intake = "intake"

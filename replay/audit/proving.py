@@ -15,7 +15,7 @@ from engine.events import ContractSigned, decoded
 from engine.projections.seals import Entry, Subject
 from replay.audit import basis as bases
 from replay.audit.cohorts import Cohort, asked, cohorts_of
-from replay.audit.findings import Finding, Proof
+from replay.audit.findings import Check, Finding, Proof, taken
 from replay.audit.inputs import check_inputs, subjects_of
 from replay.audit.issued import UNREADABLE, Issued
 from replay.audit.outcomes import check_digests, check_ended, check_outcomes
@@ -59,7 +59,7 @@ class Prover:
     def __init__(self, issued: Issued, scope: Scope, told: Sequence[Told], findings: Iterable[Finding] = ()) -> None:
         name = str(issued.period)
         self._issued = issued
-        self._scope = scope
+        self.scope = scope
         self._told, hindered = readable(name, told)
         self._findings = [*issued.unreadable, *findings, *hindered]
         positions = {each.position for each in issued.statements} | {each.event.position for each in issued.scores}
@@ -80,7 +80,7 @@ class Prover:
     def proof(self, progress: Progress = lambda *_: None) -> Proof:
         """All findings, statement by statement. `progress` is told steps done and in all."""
         volume = self._volume
-        basis = bases.made(self._issued, self._scope, self._known, self._sealed, volume.facts(), volume.failed)
+        basis = bases.made(self._issued, self.scope, self._known, self._sealed, volume.facts(), volume.failed)
         steps: list[Callable[[], Iterator[Finding]]] = [
             lambda: check_inputs(basis),
             lambda: check_digests(basis),
@@ -89,13 +89,23 @@ class Prover:
             *(partial(check_outcomes, basis, cohort) for cohort in self._cohorts),
             lambda: check_roots(self._issued),
         ]
-        findings = [*self._findings, *self.selection.findings]
+        findings = [*self._findings, *self.selection.findings, *self._unsealed()]
         for number, step in enumerate(steps, 1):
             findings += step()
             progress(number, len(steps))
         events = volume.events + len(self._told)
         statements = len(self._issued.statements)
         return Proof(str(self._issued.period), self._issued.root, statements, events, tuple(findings))
+
+    def _unsealed(self) -> list[Finding]:
+        number = self._sealed.unsealed
+        if not number:
+            return []
+        sentence = (
+            f"{number} events that no seal covers: they came after the statements, or are those of contracts that were "
+            "settled together with them or are named by their partners' events"
+        )
+        return [taken("", str(self._issued.period), Check.seals, sentence)]
 
 
 def _wanted(issued: Issued, known: dict[int, Known]) -> dict[Subject, set[int]]:

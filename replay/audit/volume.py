@@ -45,12 +45,15 @@ class Sealed:
     def __init__(self, positions: dict[Subject, set[int]]) -> None:
         self._open = {subject: sorted(at, reverse=True) for subject, at in positions.items()}
         self._now: dict[Subject, Seal] = dict.fromkeys(positions, Seal())
+        self._until = {subject: max(at) for subject, at in positions.items()}
         self._at: dict[tuple[Subject, int], Seal] = {}
+        self.unsealed = 0
 
     def add(self, subject: Subject, entry: Entry) -> None:
         """The next event of the subject in the order of the log."""
         now = self._now.get(subject)
-        if now is None:
+        if now is None or entry.position > self._until[subject]:
+            self.unsealed += 1
             return
         waiting = self._open[subject]
         while waiting and waiting[-1] < entry.position:

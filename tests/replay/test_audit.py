@@ -1,105 +1,248 @@
-"""Draft."""
+"""Audits in a real store: what was issued is proved, and whatever was tampered with is found and named."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+import pytest
+
 from engine.settlement import closing
 from engine.store.database import Store
-from replay.audit.auditing import audit
-from replay.restate import restate
-from tests.histories import message, registered, signed
-from tests.settlement import test_chains as chains
-from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, book, charge
-from tests.settlement.test_recording import store, take
+from replay.audit import auditing
+from replay.audit.auditing import NothingIssued, audit
+from replay.audit.findings import Check, holds
+from tests.replay import audited as histories
+from tests.replay.audited import SCENARIOS, Audited, audited, new_store
 from tests.replay.test_restate import NOW, close, simple
+from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, charge
+from tests.settlement.test_recording import store, take
 
 __all__ = ["store"]
 
 
-def clean(store, *periods):
-    for period in periods:
-        proof = audit(store, period)
-        assert proof.failed == [], proof.failed
-        print(proof.checked(), proof.taken, proof.statements, proof.events)
+@pytest.fixture(scope="module")
+def found(postgres: str) -> dict[tuple[str, str], Audited]:
+    return audited(postgres)
 
 
-def test_simple(store: Store) -> None:
+@pytest.mark.parametrize("scenario", [each.__name__ for each in SCENARIOS])
+def test_what_was_issued_is_proved(found: dict[tuple[str, str], Audited], scenario: str) -> None:
+    for (name, _), (proof, _) in found.items():
+        if name == scenario:
+            assert proof.failed == []
+            assert proof.statements
+            checked = proof.checked()
+            assert all(checked[check][0] >= proof.statements for check in (Check.seals, Check.facts, Check.digest))
+            assert all(check in checked for check in (Check.root, Check.chain, Check.tables, Check.intake))
+
+
+def test_what_the_evidence_does_not_reach_is_said(found: dict[tuple[str, str], Audited]) -> None:
+    assert [each.sentence.split(":")[1][:40] for each in found["assessed", "2026-10"].proof.taken] == [
+        " 10 events that no seal covers"
+    ]
+    assert found["guaranteed", "2026-12"].proof.taken == []
+
+
+def test_balances_grades_rates_scores_and_adjustments_are_checked_where_there_are_any(
+    found: dict[tuple[str, str], Audited],
+) -> None:
+    for scenario, period, check, number in [
+        ("assessed", "2026-10", Check.score, 3), ("assessed", "2026-11", Check.grades, 2),
+        ("converted", "2026-11", Check.rates, 1), ("guaranteed", "2026-12", Check.adjustments, 4),
+        ("several", "2026-10", Check.root, 3), ("pooled", "2026-11", Check.columns, 6),
+    ]:  # fmt: skip
+        assert found[scenario, period].proof.checked()[check][0] == number, (scenario, check)
+
+
+@pytest.fixture(scope="module")
+def kept(postgres: str) -> Iterator[Store]:
+    """A store that tests may tamper with: it is as it was again after each."""
+    with new_store(postgres) as opened:
+        histories.guaranteed(opened)
+        with opened.writing() as cursor:
+            cursor.execute("CREATE SCHEMA kept")
+            for table in TABLES:
+                cursor.execute(f"CREATE TABLE kept.{table} AS TABLE settle.{table}")
+        yield opened
+
+
+TABLES = ("log", "batches", "statements", "closings", "chain", "intake")
+
+
+@pytest.fixture
+def tamper(kept: Store) -> Iterator[Callable[[str], Store]]:
+    def tampered(sql: str) -> Store:
+        with kept.writing() as cursor:
+            cursor.execute(sql)
+            assert cursor.rowcount > 0, sql
+        return kept
+
+    yield tampered
+    with kept.writing() as cursor:
+        for table in TABLES:
+            cursor.execute(f"DELETE FROM settle.{table}")  # noqa: S608 - constants, here and below
+            cursor.execute(f"INSERT INTO settle.{table} SELECT * FROM kept.{table}")  # noqa: S608
+
+
+def test_the_untouched_store_passes(kept: Store) -> None:
+    assert audit(kept, DECEMBER).failed == []
+
+
+def state(old: str, new: str, where: str) -> str:
+    changed = f"convert_to(replace(convert_from(state, 'UTF8'), '{old}', '{new}'), 'UTF8')"
+    has = f"position(convert_to('{old}', 'UTF8') IN state) > 0"
+    return f"UPDATE settle.log SET state = {changed} WHERE {where} AND {has}"  # noqa: S608
+
+
+CHARGE = "topic = 'billing.charged'"
+# What is done to the store; and of what the audit of December says, the checks of which contract fail, with some words.
+TAMPERED = {
+    "the amount of an event": (
+        state('"amount":1040000000', '"amount":1040000001', CHARGE),
+        [("C-1", Check.seals, "the events of C-1 in 2026-12"), ("C-1", Check.facts, "events come to 1 and 1040000001"),
+         ("", Check.chain, "closing 1 of 2026-10")],
+    ),
+    "the id of an event": (
+        state('"id":"3"', '"id":"x"', CHARGE),
+        [("C-1", Check.seals, "the events of C-1 in 2026-12"), ("", Check.chain, "recorded another log")],
+    ),
+    "the time of recording of a batch": (
+        "UPDATE settle.batches SET recorded_at = recorded_at + interval '1 microsecond' WHERE first_position = 4",
+        [("C-1", Check.seals, "the events of C-1 in 2026-12"), ("", Check.chain, "recorded another log")],
+    ),
+    "an event that is gone": (
+        "DELETE FROM settle.log WHERE notification_id = 6",
+        [("C-1", Check.seals, "(0 of them)"), ("", Check.chain, "position 6 is missing")],
+    ),
+    "an event of another period": (
+        state('"amount":610000000', '"amount":610000001', CHARGE),
+        [("C-1", Check.seals, "the events of C-1 in 2026-11"), ("", Check.chain, "past position 0 and up to 7")],
+    ),
+    "an event on another stream": (
+        "UPDATE settle.log SET originator_id = gen_random_uuid(), originator_version = 7 WHERE notification_id = 6",
+        [("C-1", Check.seals, "(0 of them)"), ("", Check.chain, "follows on version")],
+    ),
+    "a contract's terms": (
+        state('"rulebook":"simple"', '"rulebook":"single"', "topic = 'contract.signed'"),
+        [("C-1", Check.seals, "the terms of C-1"), ("C-1", Check.rulebook, "was in force")],
+    ),
+    "a rulebook": (
+        state("minimum: 75", "minimum: 76", "topic = 'rulebook.published'"),
+        [("C-1", Check.seals, "the versions of rulebook simple"), ("C-1", Check.reference, "comes to 76"),
+         ("C-1", Check.columns, "comes to 76")],
+    ),
+    "a statement's event": (
+        state('\\"payable\\":\\"90.00\\"', '\\"payable\\":\\"91.00\\"', "topic = 'statement.closed'"),
+        [("C-1", Check.digest, "was issued"), ("C-1", Check.sums, "its shares come to 90"), ("", Check.root, "recorded"),
+         ("C-1", Check.tables, "another statement than the log")],
+    ),
+    "a restated statement's event": (
+        state('\\"amount\\":\\"15.00\\"', '\\"amount\\":\\"16.00\\"', "topic = 'statement.restated'"),
+        [("C-1", Check.adjustments, "is not what it changes against version 1"), ("", Check.root, "recorded")],
+    ),
+    "a closing's event": (
+        state('"statements":1', '"statements":2', "topic = 'period.closed' AND notification_id > 12"),
+        [("", Check.root, "it issued 2 statements, and there are 1"), ("", Check.tables, "the table of closings")],
+    ),
+    "a statement's row": (
+        "UPDATE statements SET statement = replace(statement, '90.00', '91.00') WHERE period = '2026-12'",
+        [("C-1", Check.tables, "another statement than the log")],
+    ),
+    "the position of a restated row": (
+        "UPDATE statements SET taken_by = NULL WHERE period = '2026-10' AND version = 2",
+        [("C-1", Check.tables, "another taken_by than the log")],
+    ),
+    "a row that is gone": (
+        "DELETE FROM statements WHERE period = '2026-12'",
+        [("C-1", Check.tables, "no such row"), ("", Check.intake, "should be in it")],
+    ),
+    "a row that nobody issued": (
+        """INSERT INTO statements SELECT (jsonb_populate_record(s, '{"contract": "C-9", "own_position": 99}')).*
+        FROM statements s WHERE period = '2026-12'""",
+        [("C-9", Check.tables, "the log has no such event")],
+    ),
+    "a closing's row": (
+        "UPDATE closings SET root = repeat('0', 64) WHERE period = '2026-12'",
+        [("", Check.tables, "the table of closings")],
+    ),
+    "the chain": (
+        "UPDATE chain SET leaves = sha256(leaves)",
+        [("", Check.chain, "the chain as it is stored recorded another log")],
+    ),
+    "the account of messages": (
+        "UPDATE settle.intake SET recorded = recorded + 1, next_offset = next_offset + 1",
+        [("", Check.intake, "should be in it")],
+    ),
+    "an event that cannot be read": (
+        "UPDATE settle.log SET state = '{' WHERE notification_id = 6",
+        [("", Check.readable, "the event at position 6"), ("", Check.chain, "recorded another log")],
+    ),
+    "a batch's extent": (
+        "UPDATE settle.batches SET last_position = last_position - 1 WHERE first_position = 4",
+        [("", Check.chain, "should go on at position 6, and go on at 7")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_tampered_with_is_found_and_named(tamper: Callable[[str], Store], what: str) -> None:
+    sql, expected = TAMPERED[what]
+    failed = audit(tamper(sql), DECEMBER).failed
+    said = [(each.contract, each.check, each.sentence) for each in failed]
+    for contract, check, words in expected:
+        assert [one for one in said if one[:2] == (contract, check) and words in one[2]], said
+
+
+def test_where_the_log_was_tampered_with_is_told_by_the_closings_around_it(tamper: Callable[[str], Store]) -> None:
+    """The late event of October came between the closings of November and December."""
+    sql = state('"id":"late"', '"id":"other"', CHARGE)
+    (chain,) = [each.sentence for each in audit(tamper(sql), NOVEMBER).failed]
+    assert "recorded another log: an event past position 9 and up to 14" in chain
+
+
+def test_what_is_folded_is_no_evidence(kept: Store) -> None:
+    with kept.writing() as cursor:
+        cursor.execute("UPDATE facts SET value_micros = value_micros + 1")
+    assert audit(kept, DECEMBER).failed == []
+    with kept.writing() as cursor:
+        cursor.execute("UPDATE facts SET value_micros = value_micros - 1")
+
+
+def test_an_audit_writes_nothing_and_refuses_a_period_in_which_nothing_was_issued(store: Store) -> None:
     simple(store, charge("1", "100", 10))
+    with pytest.raises(NothingIssued, match="settle close 2026-10"):
+        audit(store, OCTOBER)
     close(store, OCTOBER)
-    take(store, charge("late", "7", 10), charge("2", "10", 11))
-    restate(store, NOW)
-    close(store, NOVEMBER)
-    clean(store, OCTOBER, NOVEMBER)
+    take(store, charge("2", "100", 11))
+    with store.reading() as cursor:
+        before = cursor.execute("SELECT position FROM chain").fetchone()
+    (chain,) = [each.sentence for each in audit(store, OCTOBER).findings if each.check is Check.chain]
+    assert chain.endswith("the last 2 are not sealed yet")
+    with store.reading() as cursor:
+        assert cursor.execute("SELECT position FROM chain").fetchone() == before
 
 
-def test_guaranteed(store: Store) -> None:
-    chains.guaranteed(store)
-    close(store, OCTOBER, NOVEMBER)
-    take(store, charge("late", "400", 10))
-    restate(store, NOW)
-    close(store, DECEMBER)
-    clean(store, OCTOBER, NOVEMBER, DECEMBER)
-
-
-def test_assessed(store: Store) -> None:
-    chains.assessed(store)
+def test_what_no_closing_commits_to_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    simple(store, charge("1", "100", 10))
+    with monkeypatch.context() as patch:
+        patch.setattr(closing.sealing, "complete", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            closing.close(store, OCTOBER, NOW)
+    (failed,) = audit(store, OCTOBER).failed
+    assert "no closing" in failed.sentence
     close(store, OCTOBER)
-    complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True}
-    take(store, *(message("case.closed", f"y{i}", complaint, "2026-10-30T00:00:00Z") for i in range(9)))
-    asked = {"partner": "P-1", "scorecard": "simple", "period": "2026-10", "reason": "late complaints", "author": "ann"}
-    take(store, message("assessment.reassessed", "again", asked))
-    from engine.settlement import scoring
-    assert scoring.reassess(store, OCTOBER, NOW) == {"simple": 1}
-    take(store, chains.overridden())
-    take(store, charge("3", "100", 11), charge("4", "100", 11, "C-2"))
-    close(store, NOVEMBER)
-    clean(store, OCTOBER, NOVEMBER)
+    assert audit(store, OCTOBER).failed == []
 
 
-def test_pool(store: Store) -> None:
-    uses = ", uses: {event: usage.recorded, sum: quantity}"
-    take(store, registered(), *(signed(f"C-{n}", valid_from="2026-10-01") for n in (1, 2, 3)))
-    take(store, book(chains.POOL, measures=uses))
-    take(store, charge("1", "1000", 10, "C-3"), chains.used("2", "C-1", 3), chains.used("3", "C-2", 1))
-    close(store, OCTOBER)
-    take(store, signed("C-4", valid_from="2026-10-01"))
-    take(store, chains.used("late", "C-2", 4), chains.used("late4", "C-4", 4))
-    restate(store, NOW)
-    close(store, NOVEMBER)
-    clean(store, OCTOBER, NOVEMBER)
+def test_the_archive_is_checked_by_whoever_keeps_it(kept: Store) -> None:
+    seen = []
+    proof = audit(kept, NOVEMBER, lambda _, period: [seen.append(period) or holds("", "", Check.archive, "sealed")])
+    assert seen == [NOVEMBER]
+    assert proof.checked()[Check.archive] == (1, 0)
 
 
-def test_clawback(store: Store) -> None:
-    refunds = ", refunds: {event: billing.refunded, sum: amount}"
-    take(store, registered(), signed(valid_from="2026-10-01"), book(chains.CLAWBACK % "10%", measures=refunds))
-    take(store, book(chains.CLAWBACK % "20%", measures=refunds, version=2, valid_from="2026-11-01"))
-    take(store, charge("1", "150", 10), charge("2", "80", 11))
-    close(store, OCTOBER)
-    refund = {"contract": "C-1", "amount": "60", "currency": "CNY", "refunds": "1", "charged_at": "2026-10-10T00:00:00Z"}
-    take(store, message("billing.refunded", "3", refund, "2026-11-20T00:00:00Z"))
-    close(store, NOVEMBER)
-    take(store, message("billing.refunded", "4", refund | {"amount": "90"}, "2026-12-20T00:00:00Z"))
-    take(store, message("billing.refunded", "5", refund | {"amount": "9"}, "2026-11-21T00:00:00Z"))
-    restate(store, NOW)
-    close(store, DECEMBER)
-    clean(store, OCTOBER, NOVEMBER, DECEMBER)
-
-
-def test_converted(store: Store) -> None:
-    euros = ", euros: {event: billing.charged, sum: amount, currency: EUR}"
-    text = book(chains.CONVERTED, measures=euros).replace(b"currency: CNY\\n", b"currency: CNY\\ncurrencies: [EUR]\\n", 1)
-    take(store, registered(), signed(valid_from="2026-10-01"), text)
-    take(store, chains.published_rate("fx1", "7.5", "2026-10-29"))
-    take(store, charge("1", "10", 10), charge("2", "100", 10, currency="EUR"))
-    close(store, OCTOBER)
-    take(store, chains.published_rate("fx2", "7.6", "2026-11-29"))
-    close(store, NOVEMBER)
-    clean(store, OCTOBER, NOVEMBER)
-
-
-def test_ended(store: Store) -> None:
-    simple(store, charge("1", "100", 10), charge("2", "60", 11))
-    close(store, OCTOBER, NOVEMBER)
-    take(store, message("contract.terminated", "t", {"contract": "C-1", "valid_to": "2026-11-01"}))
-    restate(store, NOW)
-    assert closing.close(store, DECEMBER, NOW).closed == 1
-    clean(store, OCTOBER, NOVEMBER, DECEMBER)
+def test_progress_is_told_up_to_the_end(kept: Store) -> None:
+    told: list[tuple[int, int]] = []
+    auditing.audit(kept, DECEMBER, progress=lambda done, total: told.append((done, total)))
+    assert told[0][0] == told[0][1]
+    assert told[-1][0] == told[-1][1]
