@@ -89,7 +89,7 @@ class Prover:
             *(partial(check_outcomes, basis, cohort) for cohort in self._cohorts),
             lambda: check_roots(self._issued),
         ]
-        findings = [*self._findings, *self.selection.findings, *self._unsealed()]
+        findings = [*self._findings, *self.selection.findings, *self._beside()]
         for number, step in enumerate(steps, 1):
             findings += step()
             progress(number, len(steps))
@@ -97,15 +97,22 @@ class Prover:
         statements = len(self._issued.statements)
         return Proof(str(self._issued.period), self._issued.root, statements, events, tuple(findings))
 
-    def _unsealed(self) -> list[Finding]:
-        number = self._sealed.unsealed
-        if not number:
-            return []
-        sentence = (
-            f"{number} events that no seal covers: they came after the statements, or are those of contracts that were "
-            "settled together with them or are named by their partners' events"
-        )
-        return [taken("", str(self._issued.period), Check.seals, sentence)]
+    def _beside(self) -> Iterator[Finding]:
+        """What the roots of the period do not commit to."""
+        name = str(self._issued.period)
+        if self._sealed.unsealed:
+            sentence = (
+                f"{self._sealed.unsealed} events that no seal covers: they came after the statements, or are those of "
+                "contracts that were settled together with them or are named by their partners' events"
+            )
+            yield taken("", name, Check.seals, sentence)
+        cited = len(self._issued.cited_statements) + len(self._issued.cited_scores)
+        if cited:
+            sentence = (
+                f"{cited} earlier statements and scores, but for what was taken over from them: the roots of their own "
+                "closings prove them"
+            )
+            yield taken("", name, Check.root, sentence)
 
 
 def _wanted(issued: Issued, known: dict[int, Known]) -> dict[Subject, set[int]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.settlement.sealing import root_of
+from engine.projections.columns import micros_since_1970
+from engine.settlement.sealing import SOURCE, root_of
+from engine.store.log import stream_id
 from replay.audit.findings import Check, Finding, fails, holds
 from replay.audit.issued import Closing, Issued, Key, taken_up
 
@@ -59,6 +61,8 @@ def _closing(name: str, number: int, closing: Closing, before: Closing | None, o
     named = f"{name} closing {event.number}"
     if event.number != number or event.previous != (before.event.root if before else None):
         return fails("", named, Check.root, f"it does not follow on closing {number - 1} of {name}")
+    if not _is_own(closing, name):
+        return fails("", named, Check.root, "its event is not where, when and by what name a closing writes it")
     statements = sum(is_statement for *_, is_statement in own.values())
     if statements != event.statements:
         sentence = f"it issued {event.statements} statements, and there are {statements}"
@@ -69,3 +73,13 @@ def _closing(name: str, number: int, closing: Closing, before: Closing | None, o
         sentence = f"what it issued has the root {root}, and it recorded {event.root}"
         return fails("", named, Check.root, sentence)
     return holds("", named, Check.root, f"root {root} is that of its {statements} statements")
+
+
+def _is_own(closing: Closing, name: str) -> bool:
+    """Whether the event lies in the log as a closing writes it: a root commits to all before it, not to its own event."""
+    entry, event = closing
+    identity = (entry.position, entry.stream, entry.version, entry.recorded_at, event.source, event.id)
+    return identity == (
+        event.position + 1, stream_id("period", name), event.number, micros_since_1970(event.time), SOURCE,
+        f"{name}/{event.number}",
+    )  # fmt: skip

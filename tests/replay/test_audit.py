@@ -37,10 +37,10 @@ def test_what_was_issued_is_proved(found: dict[tuple[str, str], Audited], scenar
 
 
 def test_what_the_evidence_does_not_reach_is_said(found: dict[tuple[str, str], Audited]) -> None:
-    assert [each.sentence.split(":")[1][:40] for each in found["assessed", "2026-10"].proof.taken] == [
-        " 10 events that no seal covers"
-    ]
-    assert found["guaranteed", "2026-12"].proof.taken == []
+    assert found["late", "2026-10"].proof.taken == []
+    said = {name: [each.sentence for each in audited.proof.taken] for name, audited in found.items()}
+    assert "10 events that no seal covers" in said["assessed", "2026-10"][0]
+    assert ["2 earlier statements and scores" in each for each in said["guaranteed", "2026-12"]] == [True]
 
 
 def test_balances_grades_rates_scores_and_adjustments_are_checked_where_there_are_any(
@@ -198,6 +198,22 @@ def test_where_the_log_was_tampered_with_is_told_by_the_closings_around_it(tampe
     sql = state('"id":"late"', '"id":"other"', CHARGE)
     (chain,) = [each.sentence for each in audit(tamper(sql), NOVEMBER).failed]
     assert "recorded another log: an event past position 9 and up to 14" in chain
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("UPDATE scores SET grade = 'C' WHERE partner = 'P-2'", "the table of scores says something else"),
+        ("DELETE FROM scores WHERE partner = 'P-2'", "the table of scores says something else"),
+        ("UPDATE scores SET own_position = own_position + 1000 WHERE partner = 'P-2'", "the log has no such event"),
+    ],
+)
+def test_the_scores_that_people_read_are_those_of_the_log(store: Store, sql: str, words: str) -> None:
+    histories.assessed(store)
+    with store.writing() as cursor:
+        cursor.execute(sql)
+    failed = audit(store, OCTOBER).failed
+    assert [each for each in failed if (each.contract, each.check) == ("P-2", Check.tables) and words in each.sentence]
 
 
 def test_what_is_folded_is_no_evidence(kept: Store) -> None:
