@@ -121,4 +121,3 @@ def _closed(store: Store, period: Period) -> None:
 def _heading(text: str, *, as_json: bool) -> None:
     if not as_json:
         out.print(f"\n{text}\n", style="bold")
-

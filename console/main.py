@@ -14,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 
 from console import (
     archiving,
+    auditing,
     comparing,
     demo,
     demo_replay,
@@ -66,6 +67,7 @@ app.command("replay")(replaying.replay)
 app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
 app.command("rebuild")(rebuilding.rebuild)
+app.add_typer(auditing.app, name="audit")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

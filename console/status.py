@@ -9,9 +9,9 @@ from rich.table import Table
 
 from console.intake import bar
 from console.session import JSON, opened, out, print_json
-from engine.store import intake, log, recorder, registry, statements, suspense
+from engine.settlement.balance import balance
+from engine.store import log, registry, statements
 from engine.store.database import Rows
-from engine.store.intake import Counts
 from replay import facts
 
 verify = typer.Typer(help="Proofs that what is kept is right.", no_args_is_help=True)
@@ -31,33 +31,23 @@ def status(as_json: Annotated[bool, JSON] = False) -> None:
 
 
 def _told(cursor: Rows) -> dict[str, Any]:
-    accounts = intake.accounts(cursor)
-    total = Counts()
-    for account in accounts:
-        total = total.plus(account.counts)
-    position = recorder.last_position(cursor)
-    in_suspense: dict[str, dict[str, int]] = {}
-    for state, code, number in suspense.totals(cursor):
-        in_suspense.setdefault(state, {})[code] = number
-    recycled = sum(in_suspense.get("recycled", {}).values())
+    found = balance(cursor)
+    position = found.position
     made = statements.count(cursor)
-    issued = statements.issued_events(cursor)
     late = statements.late_events(cursor)
-    consumed = sum(a.next - a.start for a in accounts)
     return {
         "log": {"position": position, "recorded_at": _time(log.recorded_at(cursor, position))},
         "intake": [
             {"channel": a.channel, "partition": a.partition, "start": a.start, "next": a.next} | a.counts._asdict()
-            for a in accounts
+            for a in found.accounts
         ],
-        "consumed": consumed,
-        "total": total._asdict(),
-        # Every message consumed ended as something, and the log holds what was recorded, recycled and issued: no more.
-        "balanced": consumed == sum(total) and position == total.recorded + recycled + issued,
-        "recycled": recycled,
-        "issued": issued,
+        "consumed": found.consumed,
+        "total": found.total._asdict(),
+        "balanced": found.balanced,
+        "recycled": found.recycled,
+        "issued": found.issued,
         "statements": made,
-        "suspense": in_suspense,
+        "suspense": found.in_suspense,
         "partners": registry.count(cursor, "partners"),
         "contracts": registry.count(cursor, "contracts"),
         "periods": [

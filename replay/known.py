@@ -119,15 +119,21 @@ def live(cursor: Rows) -> Known:
     )
 
 
-def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int) -> Known:
+def nothing() -> Known:
+    """What is known before the first event."""
+    return Known({}, {}, {}, {}, {}, partner_facts.FACTS.to_frame())
+
+
+def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int, before: Known | None = None) -> Known:
     """What the events (position, event) tell, in the order of the log: rulebooks as published up to `rules_position`, and all
-    else as recorded up to `position`.
+    else as recorded up to `position`. They may follow on what was known `before` them.
     """
-    known_contracts: dict[str, Contract] = {}
-    books: dict[str, rulebooks.Rulebook] = {}
-    texts: dict[tuple[str, int], str] = {}
-    overrides: dict[tuple[str, str, str], str] = {}
-    published: dict[rates.Key, Decimal] = {}
+    before = before or nothing()
+    known_contracts = dict(before.contracts)
+    books = dict(before.rulebooks)
+    texts = dict(before.texts)
+    overrides = dict(before.overrides)
+    published = dict(before.rates)
     counted: list[CountedEvent] = []
     for at, event in told:
         match event:
@@ -148,7 +154,8 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int)
             case _:
                 pass
     zones = {name: each.time_zone for name, each in known_contracts.items()}
-    return Known(known_contracts, books, texts, overrides, published, partner_facts.fold(counted, zones))
+    facts = partner_facts.merged(pl.concat([before.partner_facts, partner_facts.fold(counted, zones)]))
+    return Known(known_contracts, books, texts, overrides, published, facts)
 
 
 def periods_of(contract: Contract, end: date) -> list[Period]:

@@ -51,10 +51,14 @@ class Restated(NamedTuple):
 
 def own(issued: Issued) -> Json:
     """What a version says of its own period: without the adjustments of earlier ones that it took up."""
-    said: Json = msgspec.json.decode(issued.statement)
-    if not said["adjustments"]:
-        return said
-    said["adjustments"] = []
+    return own_of(msgspec.json.decode(issued.statement))
+
+
+def own_of(statement: Json) -> Json:
+    """The same, of a statement's JSON object."""
+    if not statement["adjustments"]:
+        return statement
+    said = statement | {"adjustments": []}
     said["due"] = due(said)
     return said | {"digest": digest(said)}
 

@@ -74,6 +74,15 @@ def issued(cursor: Rows, scorecard: str, period: str, partners: Iterable[str] | 
     return {row[2]: Issued._make(row) for row in rows}
 
 
+def of_period(cursor: Rows, period: str) -> list[Issued]:
+    """All versions of the scores of the period, in the order of the log."""
+    rows = cursor.execute(
+        f"SELECT {_ISSUED} FROM scores WHERE period = %s ORDER BY own_position",  # noqa: S608 - a constant
+        (period,),
+    )
+    return [Issued._make(row) for row in rows]
+
+
 def first_issued(cursor: Rows, scorecard: str, period: str) -> dict[str, str]:
     """By partner the text of the first version of its score in the period."""
     rows = cursor.execute(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from engine.events import VOLUME
+from engine.events import ISSUED, VOLUME
 from engine.projections.seals import Entry
 from engine.store.database import Rows
 from engine.store.recorder import uuid_array
@@ -82,6 +82,62 @@ def entries_at(cursor: Rows, positions: Sequence[int]) -> list[Entry]:
         binary=True,
     ).fetchall()
     return _timed(cursor, rows)
+
+
+def named(cursor: Rows, names: Iterable[str], *, to: int, page: int = 20_000) -> Iterator[list[Entry]]:
+    """Pages of the whole rows of the events with these stored names up to the position, in order."""
+    wanted, after = list(names), 0
+    while True:
+        rows = cursor.execute(
+            "SELECT notification_id, uuid_send(originator_id), originator_version, topic, state FROM settle.log "
+            "WHERE notification_id > %s AND notification_id <= %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s",
+            (after, to, wanted, page),
+            binary=True,
+        ).fetchall()
+        if rows:
+            yield _timed(cursor, rows)
+        if len(rows) < page:
+            return
+        after = rows[-1][0]
+
+
+def issued_in(cursor: Rows, period: str) -> list[Entry]:
+    """The whole rows of what the engine issued in the period: statements and their versions, scores, closings; in order."""
+    rows = cursor.execute(
+        "SELECT notification_id, uuid_send(originator_id), originator_version, topic, state FROM settle.log "
+        # The state is JSON without spaces, in which a quote within a text has a backslash before it.
+        "WHERE topic = ANY(%s) AND position(convert_to(%s, 'UTF8') IN state) > 0 ORDER BY notification_id",
+        (list(ISSUED), f'"period":"{period}"'),
+        binary=True,
+    ).fetchall()
+    return _timed(cursor, rows)
+
+
+def entries_of(cursor: Rows, streams: Iterable[bytes]) -> list[Entry]:
+    """The whole rows of the streams' events, in the order of the log."""
+    rows = cursor.execute(
+        "SELECT notification_id, uuid_send(originator_id), originator_version, topic, state FROM settle.log "
+        "WHERE originator_id = ANY(%s::uuid[]) ORDER BY notification_id",
+        (uuid_array(streams),),
+        binary=True,
+    ).fetchall()
+    return _timed(cursor, rows)
+
+
+def untimed(cursor: Rows) -> list[tuple[int, int]]:
+    """Where the times of recording do not cover the log exactly once: (expected position, position of the batch there is)."""
+    rows = cursor.execute(
+        "SELECT expected, first_position FROM ("
+        "  SELECT coalesce(lag(last_position) OVER (ORDER BY first_position), 0) + 1 AS expected, first_position "
+        "  FROM settle.batches"
+        ") b WHERE expected <> first_position ORDER BY first_position LIMIT 10"
+    ).fetchall()
+    ends = cursor.execute(
+        "SELECT (SELECT coalesce(max(last_position), 0) FROM settle.batches), "
+        "(SELECT coalesce(max(notification_id), 0) FROM settle.log)"
+    ).fetchone()
+    assert ends is not None
+    return [*rows, *([(ends[1], ends[0])] if ends[0] != ends[1] else [])]
 
 
 def _timed(cursor: Rows, rows: Sequence[tuple[int, bytes, int, str, bytes]]) -> list[Entry]:

@@ -94,6 +94,15 @@ def of_contract(cursor: Rows, contract: str) -> list[Issued]:
     return [Issued(*row) for row in rows]
 
 
+def of_period(cursor: Rows, period: str) -> list[Issued]:
+    """All versions of the statements of the period, by contract and version."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM statements WHERE period = %s ORDER BY contract, version",  # noqa: S608
+        (period,),
+    )
+    return [Issued(*row) for row in rows]
+
+
 def of_rulebook(cursor: Rows, rulebook: str, period: str) -> list[Issued]:
     """The closed statements of the period, as closed under any version of the rulebook, by contract."""
     rows = cursor.execute(

@@ -1,0 +1,72 @@
+"""The audit of a period on what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from engine.aggregates.refusal import Refused
+from engine.period import Period
+from engine.projections.seals import Entry
+from engine.store import log, recorder, seals
+from engine.store.database import Rows, Store
+from replay.audit.findings import Check, Finding, Proof, fails
+from replay.audit.gathering import gathered
+from replay.audit.proving import Progress, Prover
+from replay.audit.tables import check_intake, check_tables
+from replay.audit.walking import Walk
+
+# Looks into the archive: findings under Check.archive.
+CheckArchive = Callable[[Rows, Period], Sequence[Finding]]
+
+
+class NothingIssued(Refused):
+    code = "nothing-issued"
+
+
+def audit(
+    store: Store, period: Period, check_archive: CheckArchive | None = None, progress: Progress = lambda *_: None
+) -> Proof:
+    """Proves what was issued in the period, from the log; and the log, by what closings recorded of it.
+
+    `progress` is told how much of how much is done: positions read, and then statements proved. Raises NothingIssued.
+    """
+    with store.reading() as cursor:
+        broken = log.untimed(cursor)
+        if broken:
+            return Proof(str(period), "", 0, 0, tuple(_untimed(*each) for each in broken))
+        evidence = gathered(cursor, period)
+        if not evidence.in_period:
+            raise NothingIssued(f"nothing was issued in {period}, so there is nothing to prove; settle close {period}")
+        prover = Prover(evidence.issued, evidence.scope, evidence.told, evidence.findings)
+        walk = Walk(seals.kept_chain(cursor))
+        last = recorder.last_position(cursor)
+        for page in pages(cursor, last):
+            walk.add(page)
+            prover.absorb(page)
+            progress(page[-1].position, last)
+        findings = [
+            *walk.findings(),
+            *check_tables(cursor, period, evidence.issued, evidence.in_period),
+            check_intake(cursor),
+            *(check_archive(cursor, period) if check_archive else ()),
+        ]
+    return prover.proof(progress).with_findings(findings)
+
+
+def pages(cursor: Rows, last: int) -> Iterator[list[Entry]]:
+    """The log from its first position up to the last, a page at a time."""
+    after = 0
+    while after < last:
+        page = log.entries(cursor, after=after, to=last)
+        if not page:
+            return
+        yield page
+        after = page[-1].position
+
+
+def _untimed(expected: int, found: int) -> Finding:
+    sentence = (
+        f"the times of recording should go on at position {expected}, and go on at {found}: without them no event is what "
+        "was sealed"
+    )
+    return fails("", "", Check.chain, sentence)

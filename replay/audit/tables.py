@@ -1,0 +1,102 @@
+"""That the tables which people read say what the log says: statements, scores, closings, and the account of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.events import StatementRestated
+from engine.period import Period
+from engine.projections.seals import Entry
+from engine.settlement.balance import balance
+from engine.settlement.scoring import issued_of as score_row
+from engine.settlement.statements import count_streamed
+from engine.store import assessments, seals
+from engine.store import statements as statement_store
+from engine.store.database import Rows
+from engine.store.seals import Closing
+from engine.store.statements import Issued as Row
+from replay.audit.findings import Check, Finding, fails, holds
+from replay.audit.issued import Issued, Statement, issued_of, taken_up
+from replay.audit.roots import closing_of
+
+
+def check_tables(cursor: Rows, period: Period, issued: Issued, in_period: Sequence[Entry]) -> Iterator[Finding]:
+    """`in_period` are the entries of all that was issued in the period."""
+    name = str(period)
+    every = issued_of(period, in_period)
+    logged = [*every.statements, *every.cited_statements]
+    rows = {(row.contract, row.period, row.version): row for row in statement_store.of_period(cursor, name)}
+    seen = {each.key for each in logged}
+    taken: dict[tuple[str, str, int], str] = {}
+    for each in issued.statements:
+        if each.event.period == name and each.version == 1:
+            taken |= dict.fromkeys(taken_up(each), str(closing_of(issued, each.entry.position)))
+        elif each.key not in rows:
+            row = statement_store.issued(cursor, *each.key)
+            rows |= {each.key: row} if row else {}
+            logged.append(each)
+            seen.add(each.key)
+    for each in logged:
+        yield _statement(each, rows.get(each.key), issued, taken)
+    for key in rows.keys() - seen:
+        sentence = f"the table of statements has version {key[2]} of {key[1]}, and the log has no such event"
+        yield fails(key[0], key[1], Check.tables, sentence)
+    yield from _scores(cursor, name, every)
+    yield from _closings(cursor, name, issued)
+
+
+def _statement(
+    each: Statement, row: Row | None, issued: Issued, taken: dict[tuple[str, str, int], str]
+) -> Finding:  # fmt: skip
+    if row is None:
+        sentence = f"the log issued it at position {each.entry.position}, and the table of statements has no such row"
+        return fails(each.contract, each.name, Check.tables, sentence)
+    event = each.event
+    said = Row(
+        each.contract, event.period, each.version, each.period.first, each.period.end, each.rulebook[0], event.position,
+        count_streamed(each.given.facts), event.digest, event.statement, event.given, event.carried, event.seals,
+        event.adjustment if isinstance(event, StatementRestated) else "", each.entry.position, row.taken_by, row.closing,
+    )  # fmt: skip
+    if each.version == 1 and event.period == str(issued.period):
+        said = said._replace(closing=closing_of(issued, each.entry.position) or None)
+    elif each.key in taken:
+        said = said._replace(taken_by=str(issued.period), closing=int(taken[each.key]) or None)
+    wrong = [field for field in Row._fields if getattr(row, field) != getattr(said, field)]
+    if wrong:
+        sentence = f"its row in the table of statements says another {', '.join(wrong)} than the log"
+        return fails(each.contract, each.name, Check.tables, sentence)
+    return holds(each.contract, each.name, Check.tables, "its row in the table of statements says what the log says")
+
+
+def _scores(cursor: Rows, name: str, every: Issued) -> Iterator[Finding]:
+    rows = {row.own_position: row for row in assessments.of_period(cursor, name)}
+    for each in every.scores:
+        row = rows.pop(each.entry.position, None)
+        if row != score_row(each.event, each.entry.position):
+            sentence = "the table of scores says something else than the log"
+            yield fails(each.event.partner, each.name, Check.tables, sentence)
+    for row in rows.values():
+        sentence = f"the table of scores has version {row.version}, and the log has no such event"
+        yield fails(row.partner, name, Check.tables, sentence)
+
+
+def _closings(cursor: Rows, name: str, issued: Issued) -> Iterator[Finding]:
+    events = [each.event for each in issued.closings]
+    logged = [Closing(e.period, e.number, e.position, e.statements, e.head, e.root) for e in events]
+    if seals.closings(cursor, name) != logged:
+        yield fails("", name, Check.tables, "the table of closings says something else than the log")
+    else:
+        yield holds("", name, Check.tables, f"{len(logged)} closings are as the log says")
+
+
+def check_intake(cursor: Rows) -> Finding:
+    """That every message consumed ended as something, and the log holds what was recorded, and no more."""
+    found = balance(cursor)
+    if not found.balanced:
+        sentence = (
+            f"{found.consumed} messages were consumed and {sum(found.total)} are accounted for; the log ends at position "
+            f"{found.position}, and {found.total.recorded} recorded, {found.recycled} recycled and {found.issued} issued "
+            "events should be in it"
+        )
+        return fails("", "", Check.intake, sentence)
+    return holds("", "", Check.intake, f"{found.consumed} messages consumed and {found.position} events balance")
