@@ -1,4 +1,4 @@
-"""`make bench`, or `python -m bench [--events N] [--contracts N] [--rounds R] [--only intake|rules|explain]`."""
+"""`make bench`, or `python -m bench [--events N] [--contracts N] [--rounds R] [--only intake|rules|explain|replay]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import explain, intake, rules
+from bench import explain, intake, replay, rules
 from bench.runs import RunFailed
 from console.session import clock
 
@@ -15,6 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 _BENCHES = {
     "intake": lambda options: intake.main(options.events, options.rounds, options.date, options.results),
     "rules": lambda options: rules.main(options.contracts, options.rounds, options.date, options.results),
+    "replay": lambda options: replay.main(options.archived, options.rounds, options.date, options.results),
     "explain": lambda options: explain.main(options.stored, options.date, options.results),
 }
 
@@ -25,6 +26,9 @@ def main() -> int:
     parser.add_argument("--contracts", type=_positive, default=1_000_000, help="rules: contracts (default 1,000,000)")
     parser.add_argument(
         "--stored", type=_positive, default=1_000_000, help="explain: events stored (default 1,000,000)"
+    )
+    parser.add_argument(
+        "--archived", type=_positive, default=50_000_000, help="replay: events archived (default 50,000,000)"
     )
     parser.add_argument("--rounds", type=_positive, default=3, help="intake, rules: rounds (default 3)")
     parser.add_argument("--only", choices=sorted(_BENCHES), help="one benchmark only")

@@ -32,18 +32,20 @@ _LARGEST = 8
 _EXPLAINED = "supplier share"
 
 
+def months_option(at_least: int) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option("--months", help="How many months of the year.", min=at_least, max=12)
+
+
 def demo(
-    months: Annotated[int, typer.Option("--months", help="How many months of the year.", min=1, max=12)] = 3,
+    context: typer.Context,
+    months: Annotated[int, months_option(1)] = 3,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Settle real grocery suppliers: a year's first months, from events to statements with reasons."""
-    try:
-        charges = grocery.Charges(months)
-    except grocery.DataMissing as missing:
-        refuse(str(missing))
+    if context.invoked_subcommand is not None:
+        return
     with opened() as store:
-        _refuse_a_store_in_use(store)
-        counts = _take_in(store, charges)
+        charges, counts = filled(store, months)
         periods = [Period.parse(f"{grocery.YEAR}-{month:02}") for month in range(1, months + 1)]
         closed = sum(_close(store, period) for period in periods)
         told = _told(store, charges, counts, periods) | {"closed": closed}
@@ -51,6 +53,16 @@ def demo(
             print_json(told)
         else:
             _print(store, told, periods)
+
+
+def filled(store: Store, months: int) -> tuple[grocery.Charges, Counts]:
+    """Takes the year's first months in. Refuses a store that holds anything else."""
+    try:
+        charges = grocery.Charges(months)
+    except grocery.DataMissing as missing:
+        refuse(str(missing))
+    _refuse_a_store_in_use(store)
+    return charges, _take_in(store, charges)
 
 
 def _refuse_a_store_in_use(store: Store) -> None:

@@ -57,10 +57,10 @@ def registrations() -> list[bytes]:
     return messages
 
 
-def publication(text: str) -> bytes:
-    """The demo's rulebook, version 1."""
-    data = {"rulebook": RULEBOOK, "version": 1, "text": text}
-    return _message("rulebook.published", "rulebook-1", f"{YEAR}-01-01T00:00:00Z", data)
+def publication(text: str, version: int = 1, **persons: str) -> bytes:
+    """A version of the demo's rulebook; the persons are its author and its approver."""
+    data = {"rulebook": RULEBOOK, "version": version, "text": text} | persons
+    return _message("rulebook.published", f"rulebook-{version}", f"{YEAR}-01-01T00:00:00Z", data)
 
 
 def _message(kind: str, id: str, time: str, data: Mapping[str, object]) -> bytes:  # noqa: A002

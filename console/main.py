@@ -13,12 +13,15 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from console import (
+    archiving,
     auditing,
     comparing,
     demo,
+    demo_replay,
     explaining,
     intake,
     partners,
+    rebuilding,
     replaying,
     restating,
     rulebooks,
@@ -34,6 +37,7 @@ from engine.store.database import OtherSchemaVersion, StoreUnavailable
 from engine.store.embedded import ServerDidNotStart
 from engine.store.locks import FolderRefused
 from engine.store.programs import NoPostgres
+from replay.archive.manifest import BrokenManifest
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +46,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Tantieme: settle what partners earn, from events, by rulebooks, with reasons.",
 )
-app.command("demo")(demo.demo)
+demos = typer.Typer(invoke_without_command=True)
+demos.callback()(demo.demo)
+demos.command("replay")(demo_replay.replay)
+app.add_typer(demos, name="demo")
 app.command("ingest")(intake.ingest)
 app.command("produce")(intake.produce)
 app.command("consume")(intake.consume)
@@ -55,9 +62,11 @@ app.command("explain")(explaining.explain)
 app.command("points")(standing.points)
 app.command("score")(standing.score)
 app.command("scoreboard")(standing.scoreboard)
+app.command("archive")(archiving.archive)
 app.command("replay")(replaying.replay)
 app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
+app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(auditing.app, name="audit")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
@@ -67,6 +76,7 @@ app.add_typer(status.verify, name="verify")
 EXPECTED = (
     Failed,
     Refused,
+    BrokenManifest,
     UnreadableFile,
     StoreUnavailable,
     OtherSchemaVersion,

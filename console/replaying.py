@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from console.archiving import WHERE, archive_at
 from console.intake import bar
-from console.session import JSON, opened, out, print_json
+from console.session import JSON, opened, out, print_json, refuse
 from console.settling import period_of
 from engine.money import plain
 from engine.store import log
 from engine.store.database import Rows
 from replay import again
+from replay.archive.reading import Archive
+from replay.spread import Engine, here
 
 _SHOWN = 10
 AS_OF = "A position of the log, or a time: ISO 8601 with its zone, or a day (its end in UTC)."
@@ -40,17 +45,28 @@ def position_of(cursor: Rows, text: str | None, option: str) -> int | None:
     return log.position_at(cursor, moment)
 
 
-def replay(
+def replay(  # noqa: PLR0917 - options are named on the command line
     first: Annotated[str | None, typer.Option("--from", help="The first period.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="The last period.")] = None,
     contract: Annotated[list[str] | None, typer.Option("--contract", help="Only this one; may be repeated.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"What was known then. {AS_OF}")] = None,
     rules_as_of: Annotated[str | None, typer.Option("--rules-as-of", help="Under the rules known then.")] = None,
+    archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
+    engine: Annotated[str, typer.Option("--engine", help="local, or dask (needs an archive).")] = "local",
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="The address of a Dask scheduler; else one of this machine's own.")
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Fold and settle again, and compare with what was issued. Without --as-of: as known now."""
     begins, ends = (None if text is None else period_of(text) for text in (first, last))
-    with opened() as store, store.reading() as cursor, bar("fold the log", None) as (progress, task):
+    found_archive = archive_at(archive)
+    with (
+        opened() as store,
+        engine_of(engine, scheduler, found_archive) as engine_,
+        store.reading() as cursor,
+        bar("replay", None) as (progress, task),
+    ):
         found = again.replay(
             cursor,
             first=begins,
@@ -58,6 +74,8 @@ def replay(
             names=contract or (),
             position=position_of(cursor, as_of, "--as-of"),
             rules_position=position_of(cursor, rules_as_of, "--rules-as-of"),
+            archive=found_archive,
+            engine=engine_,
             progress=lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
     if as_json:
@@ -66,6 +84,22 @@ def replay(
         show(found)
     if any(period.differences or period.refused for period in found.periods):
         raise typer.Exit(1)
+
+
+@contextmanager
+def engine_of(name: str, scheduler: str | None, archive: Archive | None) -> Iterator[Engine]:
+    """The engine of that name. Wrong usage where there is none; refuses a cluster without an archive."""
+    if name == "local":
+        yield here
+        return
+    if name != "dask":
+        raise typer.BadParameter(f"{name} is no engine; local or dask", param_hint="--engine")
+    if archive is None:
+        refuse("a cluster reads the archive, and there is none; settle archive makes it")
+    from replay.cluster import Dask  # noqa: PLC0415 - only who asks for a cluster needs it
+
+    with Dask(scheduler) as cluster:
+        yield cluster
 
 
 def told(found: again.Replay) -> dict[str, Any]:

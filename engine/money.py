@@ -113,9 +113,10 @@ def quotient(left: Decimal, right: Decimal) -> Decimal:
 
 def in_units(value: Decimal, digits: int) -> int:
     """How many units of the digit `digits` behind the point an amount has; it must have no finer digits."""
-    units: Fraction = Fraction(value) * 10**digits
-    assert units.denominator == 1, (value, digits)
-    return units.numerator
+    scaled = value.scaleb(digits, _WIDE)
+    units = int(scaled)
+    assert units == scaled, (value, digits)
+    return units
 
 
 def of_units(units: int, digits: int) -> Decimal:

@@ -8,18 +8,20 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-import msgspec
+import polars as pl
 
 from engine.aggregates.refusal import Refused
 from engine.period import Period
+from engine.settlement.keeping import canonical
 from engine.settlement.restating import amounts, own
-from engine.settlement.statements import statement_of
 from engine.store import recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history
+from replay.archive.reading import Archive
 from replay.known import Known, together
-from replay.recompute import Settlement, count, recomputed
+from replay.recompute import count
+from replay.spread import Engine, Job, here, settled, statements
 
 Progress = Callable[[int, int], None]
 
@@ -80,32 +82,35 @@ def replay(
     names: Sequence[str] = (),
     position: int | None = None,
     rules_position: int | None = None,
+    archive: Archive | None = None,
+    engine: Engine = here,
     progress: Progress = lambda *_: None,
 ) -> Replay:
     """The periods from `first` up to and with `last` (by default all that have closed statements), settled again.
 
-    Contracts that are settled together with a named one are settled, but only the named ones are told. Raises UnknownContract.
+    Contracts that are settled together with a named one are settled, but only the named ones are told. `engine` does the
+    work of an archive's buckets. Raises UnknownContract.
     """
     end_of_log = recorder.last_position(cursor)
     position = end_of_log if position is None else min(position, end_of_log)
     rules_position = position if rules_position is None else min(rules_position, end_of_log)
-    everything = history.known_at(cursor, position, rules_position)
+    everything = history.known_at(cursor, position, rules_position, archive)
     chosen = _chosen(everything, names)
     end = last.end if last is not None else max(statement_store.closed(cursor).values(), default=date.min)
-    facts = history.folded(cursor, everything, position, chosen, progress)
-    by_period: dict[tuple[date, str], list[Settlement]] = {}
-    for each in recomputed(everything, facts, end, chosen):
-        if first is None or each.period.first >= first.first:
-            by_period.setdefault((each.period.first, str(each.period)), []).append(each)
-    wanted = set(names) or None
-    periods = tuple(_compared(cursor, key, by_period[key], wanted, position) for key in sorted(by_period))
-    return Replay(
-        position,
-        rules_position,
-        count(facts),
-        periods,
-        _hash(f"{each.period} {each.digest}" for each in periods),
-    )
+    names_ = None if chosen is None else frozenset(chosen)
+    job = Job(everything, position, first and first.first, end, names_)
+    if archive is None:
+        facts = history.folded(cursor, everything, position, chosen, progress=progress)
+        every = frozenset(everything.contracts) if names_ is None else names_
+        found, events = statements(job, facts, every), count(facts)
+    else:
+        tail = history.tail(cursor, everything, position, archive, chosen)
+        found, events = settled(job, engine(archive, job, tail), lambda done: progress(done, archive.buckets))
+    if names:
+        found = found.filter(pl.col("contract").is_in(list(names)))
+    by_period = found.partition_by("first", "period", as_dict=True)
+    periods = tuple(_compared(cursor, str(key[1]), by_period[key], position) for key in sorted(by_period))
+    return Replay(position, rules_position, events, periods, _hash(f"{each.period} {each.digest}" for each in periods))
 
 
 def _chosen(everything: Known, names: Sequence[str]) -> list[str] | None:
@@ -120,40 +125,35 @@ def _chosen(everything: Known, names: Sequence[str]) -> list[str] | None:
     return sorted({*names, *(name for name, each in everything.contracts.items() if each.rulebook in across)})
 
 
-def _compared(
-    cursor: Rows, key: tuple[date, str], settled: Sequence[Settlement], wanted: set[str] | None, position: int
-) -> Replayed:
-    first, period = key
+def _compared(cursor: Rows, period: str, found: pl.DataFrame, position: int) -> Replayed:
+    made = found.filter(pl.col("refused").is_null()).sort("contract")
+    issued = statement_store.as_of(cursor, made["contract"].to_list(), period, position)
     payable: dict[str, Decimal] = {}
-    digests: dict[str, str] = {}
     differences: list[Difference] = []
     equal = same = 0
-    refused: dict[str, str] = {}
-    for each in settled:
-        events = each.events()
-        issued = statement_store.as_of(cursor, sorted(each.contracts), period, position)
-        refused |= {name: str(why) for name, why in each.found.refused.items() if wanted is None or name in wanted}
-        for name, said in each.lines().items():
-            if wanted is not None and name not in wanted:
-                continue
-            statement = statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])
-            digests[name] = statement["digest"]
-            payable[said.currency] = payable.get(said.currency, Decimal(0)) + Decimal(said.payable)
-            before = issued.get(name)
-            if before is None:
-                continue
-            said_before = own(before)
-            if said_before["digest"] == statement["digest"]:
-                equal += 1
-            elif amounts(said_before) == amounts(statement):
-                same += 1
-            else:
-                amount = msgspec.json.decode(before.statement)["payable"]
-                differences.append(Difference(name, period, before.version, amount, said.payable, said.currency))
-    digest = _hash(f"{name} {period} {digests[name]}" for name in sorted(digests))
+    for name, currency, amount, digest, says in made.select(
+        "contract", "currency", "payable", "digest", "says"
+    ).iter_rows():
+        payable[currency] = payable.get(currency, Decimal(0)) + Decimal(amount)
+        before = issued.get(name)
+        if before is None:
+            continue
+        said = own(before)
+        if said["digest"] == digest:
+            equal += 1
+        elif sha256(canonical(amounts(said))).hexdigest() == says:
+            same += 1
+        else:
+            differences.append(Difference(name, period, before.version, said["payable"], amount, currency))
+    digest = _hash(f"{name} {period} {each}" for name, each in made.select("contract", "digest").iter_rows())
     differences.sort(key=lambda d: (-d.moved, d.contract))
-    open_ = len(digests) - equal - same - len(differences)
-    return Replayed(period, first, len(digests), payable, digest, equal, same, open_, tuple(differences), refused)
+    refused = dict(
+        found.filter(pl.col("refused").is_not_null()).select("contract", "refused").sort("contract").iter_rows()
+    )
+    open_ = made.height - equal - same - len(differences)
+    return Replayed(
+        period, found["first"][0], made.height, payable, digest, equal, same, open_, tuple(differences), refused
+    )
 
 
 def _hash(lines: Any) -> str:  # noqa: ANN401 - texts

@@ -182,18 +182,27 @@ class _Chain:
     def _groups(self, period: Period) -> Iterator[tuple[Rulebook, list[Contract], dict[str, Refused]]]:
         """By version those that it settles, with those among them that cannot be."""
         by_version: dict[int, tuple[Rulebook, list[Contract], dict[str, Refused]]] = {}
+        in_force: dict[tuple[date, str], Rulebook | None] = {}
         for each in self._members:
             if not contracts.in_force(each, period.first, period.end):
                 continue
-            try:
-                book = self._known.settled_by(each, period)
-            except Refused:
+            key = (max(period.first, each.valid_from), each.currency)
+            if key not in in_force:
+                in_force[key] = self._version(each, period)
+            book = in_force[key]
+            if book is None:
                 continue
             _, members, refused = by_version.setdefault(book.version, (book, [], {}))
             members.append(each)
             if each.contract in self._failed:
                 refused[each.contract] = self._failed[each.contract]
         yield from by_version.values()
+
+    def _version(self, contract: Contract, period: Period) -> Rulebook | None:
+        try:
+            return self._known.settled_by(contract, period)
+        except Refused:
+            return None
 
     def _settled(
         self, book: Rulebook, members: Sequence[Contract], failed: dict[str, Refused], period: Period
@@ -209,8 +218,9 @@ class _Chain:
 
     def _frames(self, book: Rulebook, members: Sequence[Contract], period: Period) -> Frames:
         grades = {name: score.grade for name, score in self._scores.items()}
-        grade = {each.partner: self._override(each.rulebook, period, each.partner) for each in members}
-        before = {name: self._override(book.rulebook, period.previous(), name) or grades.get(name) for name in grade}
+        given, given_before = self._overrides(book.rulebook, period), self._overrides(book.rulebook, period.previous())
+        grade = {each.partner: given.get(each.partner) for each in members}
+        before = {name: given_before.get(name) or grades.get(name) for name in grade}
         rows = [(m.contract, m.partner, m.valid_from, grade[m.partner], before[m.partner]) for m in members]
         frame = pl.DataFrame(rows, schema=CONTRACTS, orient="row")
         own = self._facts.get(period.first)
@@ -230,8 +240,10 @@ class _Chain:
             frame, facts, carried, given_rates, tuple(self._origins(book, facts, period)), partner_facts, overrides
         )
 
-    def _override(self, scorecard: str, period: Period, partner: str) -> str | None:
-        return self._known.overrides.get((scorecard, str(period), partner))
+    def _overrides(self, scorecard: str, period: Period) -> dict[str, str]:
+        """The grades that persons gave, by partner."""
+        wanted = (scorecard, str(period))
+        return {key[2]: grade for key, grade in self._known.overrides.items() if key[:2] == wanted}
 
     def _days(self, period: Period) -> pl.DataFrame:
         day = pl.col("day")

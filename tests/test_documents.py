@@ -44,7 +44,9 @@ def test_the_readme_shows_every_command() -> None:
 def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     # A command that is refused says so to the person who gave it.
     of_commands = {
-        refusal.code for refusal in Refused.__subclasses__() if refusal.__module__.startswith("engine.settlement.")
+        refusal.code
+        for refusal in Refused.__subclasses__()
+        if refusal.__module__.startswith(("engine.settlement.", "replay."))
     }
     codes = (
         {refusal.code for refusal in Refused.__subclasses__()} | set(SENTENCES) | {"identity-conflict", "unreadable"}

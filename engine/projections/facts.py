@@ -108,7 +108,7 @@ def summed(events: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
         )
         for field in fields
     ]
-    return _encoded(pl.concat(rows), names)
+    return encoded(pl.concat(rows), names)
 
 
 def _summed_further(events: pl.DataFrame, further: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
@@ -119,12 +119,16 @@ def _summed_further(events: pl.DataFrame, further: pl.DataFrame, names: Sequence
         .group_by(*keys, "field")
         .agg(pl.len().cast(pl.Int64).alias("events"), pl.col("value").cast(pl.Int128).sum())
     )
-    return _encoded(grouped, names).collect()
+    return encoded(grouped, names).collect()
 
 
-def _encoded(grouped: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
-    return grouped.with_columns(_text(names).alias("dimensions"), pl.lit(0, dtype=pl.Int64).alias("at")).select(
-        FACTS.names()
+def encoded(grouped: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+    """Groups by the dimensions' own columns as FACTS."""
+    texts = ["contract", "event", *map(column_of, names)]
+    return (
+        grouped.with_columns(pl.col(texts).cast(pl.String))
+        .with_columns(_text(names).alias("dimensions"), pl.lit(0, dtype=pl.Int64).alias("at"))
+        .select(FACTS.names())
     )
 
 

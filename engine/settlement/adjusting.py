@@ -75,6 +75,9 @@ def _shown(amount: Decimal, digits: int) -> str:
 
 def due(statement: Mapping[str, Any]) -> list[Json]:
     """What a statement's payable and its adjustments come to, by currency, and what each party gets of that."""
+    if not statement["adjustments"]:
+        own = {"amount": statement["payable"], "parties": statement["parties"]}
+        return [{"currency": statement["currency"], **own}]
     payable = [*_payable(dict(statement)), *(row for each in statement["adjustments"] for row in each["payable"])]
     parties = [*_parties(dict(statement)), *(row for each in statement["adjustments"] for row in each["parties"])]
     return [

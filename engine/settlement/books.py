@@ -22,6 +22,11 @@ class OtherCurrency(Refused):
     code = "currency-mismatch"
 
 
+def version_of(book: Rulebook) -> rulebooks.Version:
+    """What a decision needs of a checked rulebook."""
+    return rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
+
+
 class Books:
     """Rulebooks as read from the store, each version parsed once."""
 

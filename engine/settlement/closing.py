@@ -20,12 +20,12 @@ from engine.settlement import scoring, sealing
 from engine.settlement.books import Books
 from engine.settlement.concluding import Concluded, belong_together, concluded
 from engine.settlement.gathering import Group, gathered, of_rulebook
+from engine.settlement.issuing import issued_of, keep_closed
 from engine.settlement.keeping import balances_text, canonical, given_text
 from engine.settlement.statements import checked, count_events, count_streamed, ended_statement, found, statement_of
 from engine.store import intake, log, recorder, registry
 from engine.store import statements as statement_store
 from engine.store.database import Rows, Store
-from engine.store.statements import Issued
 
 # One transaction closes so many contracts: the writers' lock is held for about a second. Contracts that have to be settled
 # together, since their rulebook looks across them, are closed together however many they are.
@@ -285,28 +285,9 @@ def _write(cursor: Rows, rulebook: Rulebook, period: Period, drafts: Sequence[_D
         )
         (event,) = statements.decide(None, command)
         rows.append((log.stream_id("statement", f"{contract}\0{name}"), 1, event.NAME, events.encoded(event)))
-        issued.append(
-            Issued(
-                contract,
-                name,
-                1,
-                period.first,
-                period.end,
-                rulebook.rulebook,
-                position,
-                draft.events,
-                command.digest,
-                command.statement,
-                command.given,
-                command.carried,
-                command.seals,
-                "",
-                number,
-            )
-        )
+        issued.append(issued_of(event, number, rulebook.rulebook, draft.events))
     first = recorder.append(cursor, rows)
     assert first == position + 1, (first, position)
     intake.note_batch(cursor, first, first + len(rows) - 1, now)
-    statement_store.save(cursor, issued)
-    statement_store.taken(cursor, period, [each.contract for each in own])
+    keep_closed(cursor, period, issued)
     return len(issued)

@@ -156,14 +156,16 @@ def _lines_in_columns(
     contents: Contents, settled: Settled, left: Mapping[str, tuple[Balance, ...]]
 ) -> dict[str, Lines]:
     digits = minor_digits(settled.currency)
-    columns = [_texts(settled.lines[line.name], line, contents) for line in _shown(contents)]
-    names = [(line.name, line.clause, contents.units[line.name]) for line in _shown(contents)]
+    columns = [_texts(settled.lines[line.name], line, contents) for line in shown_lines(contents)]
+    names = [(line.name, line.clause, contents.units[line.name]) for line in shown_lines(contents)]
     lines = [
         tuple((name, amount, clause, unit) for (name, clause, unit), amount in zip(names, row, strict=True))
         for row in zip(*columns, strict=True)
     ]
     payable = next(
-        column for column, line in zip(columns, _shown(contents), strict=True) if line.name == contents.payable_step
+        column
+        for column, line in zip(columns, shown_lines(contents), strict=True)
+        if line.name == contents.payable_step
     )
     shares = settled.shares.rows()
     return {
@@ -179,7 +181,7 @@ def _lines_in_columns(
     }  # fmt: skip
 
 
-class _Shown(NamedTuple):
+class Shown(NamedTuple):
     """A line of a statement: a step, or one of its deductions, which are never rounded."""
 
     name: str
@@ -187,18 +189,19 @@ class _Shown(NamedTuple):
     is_rounded: bool
 
 
-def _shown(contents: Contents) -> list[_Shown]:
+def shown_lines(contents: Contents) -> list[Shown]:
+    """The lines of a statement, in order."""
     return [
         line
         for step in contents.waterfall
         for line in (
-            *(_Shown(each.name, each.clause or step.clause, False) for each in (step.net.less if step.net else ())),  # noqa: FBT003
-            _Shown(step.name, step.clause, step.round is not None),
+            *(Shown(each.name, each.clause or step.clause, False) for each in (step.net.less if step.net else ())),  # noqa: FBT003
+            Shown(step.name, step.clause, step.round is not None),
         )
     ]
 
 
-def _texts(amounts: pl.Series, line: _Shown, contents: Contents) -> list[str]:
+def _texts(amounts: pl.Series, line: Shown, contents: Contents) -> list[str]:
     """Each amount as a statement shows it; a column holds the working digits also of what is rounded."""
     if not line.is_rounded:
         return [plain(amount) for amount in amounts]

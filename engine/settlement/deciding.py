@@ -36,8 +36,8 @@ from engine.projections.columns import columns
 from engine.projections.derived import MeasureFails
 from engine.projections.facts import FACTS, dimensions, fold
 from engine.rules.check import check
-from engine.settlement.books import Books
-from engine.settlement.folding import refold
+from engine.settlement.books import Books, version_of
+from engine.settlement.folding import publish
 from engine.store import log, rates, recorder, registry, statements
 from engine.store.database import Rows
 from engine.store.registry import TERMS, Published, terms_of
@@ -215,7 +215,7 @@ class _Desk:
             raise rulebooks.NotTheRulebookNamed(
                 f"the message says rulebook {command.rulebook}, its text {book.rulebook}; make them agree"
             )
-        version = rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
+        version = version_of(book)
         before = self._rulebooks.get(command.rulebook)
         for event in rulebooks.decide(before, command, version, registry.closed_to(self._cursor, command.rulebook)):
             after = rulebooks.evolve(before, event, version)
@@ -233,10 +233,7 @@ class _Desk:
         assert not self.history, "a rulebook is the first of its run"
         try:
             with self._cursor.connection.transaction():
-                registry.save_version(self._cursor, published)
-                if after.grain != (before.grain if before else Grain()):
-                    under = registry.all_contracts(self._cursor, rulebook=published.rulebook)
-                    refold(self._cursor, [contract.contract for contract in under])
+                publish(self._cursor, published, before.grain if before else Grain(), after.grain)
         except MeasureFails as failure:
             position, (field, why) = min(failure.failures.items())
             raise rulebooks.MeasureFails(

@@ -20,6 +20,7 @@ from engine.events import (
     StreamedEvent,
     decoded,
 )
+from engine.facts import Grain
 from engine.period import located
 from engine.projections import facts as projection
 from engine.projections import partner_facts
@@ -28,6 +29,7 @@ from engine.projections.facts import FACTS
 from engine.store import assessments, facts, log, points, rates, registry
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
+from engine.store.registry import Published
 
 # Merging costs as much as the facts so far; this often, it stays small beside the fold.
 _PAGES_A_MERGE = 16
@@ -66,10 +68,21 @@ def fold_accepted(events: pl.DataFrame, further: pl.DataFrame, terms: pl.DataFra
     return projection.fold(located(with_terms), further)
 
 
-def refold(cursor: Rows, contracts: Sequence[str]) -> None:
-    """Folds the contracts' streams again, at the grain that their rulebooks have now. Raises MeasureFails."""
+def publish(cursor: Rows, published: Published, before: Grain, after: Grain) -> None:
+    """Keeps a rulebook version; where its rulebook's grain grows with it, its contracts are folded again up to its position.
+
+    Raises MeasureFails.
+    """
+    registry.save_version(cursor, published)
+    if after != before:
+        under = registry.all_contracts(cursor, rulebook=published.rulebook)
+        refold(cursor, [contract.contract for contract in under], published.position)
+
+
+def refold(cursor: Rows, contracts: Sequence[str], to: int) -> None:
+    """Folds the contracts' streams again up to the position, at the grain that their rulebooks have now. Raises MeasureFails."""
     streams = [log.stream_id("contract", contract) for contract in contracts]
-    pages = log.of_streams(cursor, streams)
+    pages = log.of_streams(cursor, streams, to=to)
     facts.replace(cursor, contracts, fold_pages(pages, lambda names: registry.terms(cursor, names)))
 
 

@@ -14,6 +14,7 @@ from engine.events import StatementRestated
 from engine.period import Period
 from engine.settlement import sealing
 from engine.settlement.adjusting import adjustment, due
+from engine.settlement.issuing import issued_of
 from engine.settlement.keeping import canonical
 from engine.settlement.statements import digest
 from engine.store import intake, log, recorder
@@ -114,25 +115,7 @@ def issue(cursor: Rows, restated: Sequence[Restated], now: datetime, approval: A
         )
         stream = log.stream_id("statement", f"{contract}\0{period}")
         rows.append((stream, each.version, event.NAME, events.encoded(event)))
-        issued.append(
-            Issued(
-                contract,
-                period,
-                each.version,
-                each.before.first,
-                each.before.end,
-                each.before.rulebook,
-                position,
-                each.events,
-                event.digest,
-                event.statement,
-                event.given,
-                event.carried,
-                event.seals,
-                event.adjustment,
-                number,
-            )
-        )
+        issued.append(issued_of(event, number, each.before.rulebook, each.events))
     first = recorder.append(cursor, rows)
     assert first == position + 1, (first, position)
     intake.note_batch(cursor, first, first + len(rows) - 1, now)

@@ -17,7 +17,7 @@ from engine.aggregates.contract import Contract
 from engine.events import PeriodClosed, StreamedEvent, decoded
 from engine.period import Period, located
 from engine.projections.columns import micros_since_1970
-from engine.projections.seals import RATES, Entry, Seal, Subject, subject_of, tree
+from engine.projections.seals import RATES, Chain, Entry, Seal, Subject, subject_of, tree
 from engine.settlement.keeping import canonical
 from engine.store import intake, log, recorder, registry, seals
 from engine.store.database import Rows, Store
@@ -50,20 +50,27 @@ def _extend(cursor: Rows, end: int) -> int:
     entries = log.entries(cursor, after=chain.position, to=end)
     if not entries:
         return max(chain.position, end)
-    seals.save_chain(cursor, chain.extended([entry.leaf for entry in entries]))
-    by_subject: dict[Subject, list[Entry]] = {}
-    for entry, subject in zip(entries, _subjects(cursor, entries), strict=True):
+    extend(cursor, chain, entries)
+    return entries[-1].position
+
+
+def extend(cursor: Rows, chain: Chain, entries: Sequence[Entry]) -> set[Subject]:
+    """Seals the entries, which follow the chain as it is kept; returns whose seals grew."""
+    leaves = [entry.leaf for entry in entries]
+    seals.save_chain(cursor, chain.extended(leaves))
+    by_subject: dict[Subject, list[bytes]] = {}
+    for leaf, subject in zip(leaves, _subjects(cursor, entries), strict=True):
         if subject is not None:
-            by_subject.setdefault(subject, []).append(entry)
+            by_subject.setdefault(subject, []).append(leaf)
     before = seals.seals(cursor, by_subject)
     extended = {}
     for subject, own in by_subject.items():
         seal = before.get(subject, Seal())
-        for entry in own:
-            seal = seal.extended(entry.leaf)
+        for leaf in own:
+            seal = seal.extended(leaf)
         extended[subject] = seal
     seals.save_seals(cursor, extended)
-    return entries[-1].position
+    return set(extended)
 
 
 def _subjects(cursor: Rows, entries: Sequence[Entry]) -> list[Subject | None]:
@@ -139,9 +146,15 @@ def complete(store: Store, period: Period, now: datetime) -> Closing | None:
         row = (log.stream_id("period", name), number, event.NAME, events.encoded(event))
         first = recorder.append(cursor, [row])
         intake.note_batch(cursor, first, first, now)
-        closing = Closing(name, number, position, len(statements), head, root)
-        seals.save_closing(cursor, closing)
-        seals.mark(cursor, [*statements, *others], number)
+        return keep_closing(cursor, event)
+
+
+def keep_closing(cursor: Rows, event: PeriodClosed) -> Closing:
+    """Keeps the closing, and marks all that was issued with its period since the one before as part of it."""
+    closing = Closing(event.period, event.number, event.position, event.statements, event.head, event.root)
+    statements, others = seals.unsealed(cursor, event.period)
+    seals.save_closing(cursor, closing)
+    seals.mark(cursor, [*statements, *others], event.number)
     return closing
 
 

@@ -157,15 +157,18 @@ def _timed(cursor: Rows, rows: Sequence[tuple[int, bytes, int, str, bytes]]) -> 
     return found
 
 
-def of_streams(cursor: Rows, streams: Sequence[bytes], page: int = 20_000) -> Iterator[list[tuple[int, str, bytes]]]:
-    """Pages of (position, stored name, state) of the streams' events, each stream in its order."""
+def of_streams(
+    cursor: Rows, streams: Sequence[bytes], page: int = 20_000, *, to: int | None = None
+) -> Iterator[list[tuple[int, str, bytes]]]:
+    """Pages of (position, stored name, state) of the streams' events up to the position, each stream in its order."""
     for stream in streams:
         version = 0
         while True:
             rows = cursor.execute(
                 "SELECT notification_id, topic, state, originator_version FROM settle.log "
-                "WHERE originator_id = %s::uuid AND originator_version > %s ORDER BY originator_version LIMIT %s",
-                (stream.hex(), version, page),
+                "WHERE originator_id = %s::uuid AND originator_version > %s "
+                "AND (%s::bigint IS NULL OR notification_id <= %s) ORDER BY originator_version LIMIT %s",
+                (stream.hex(), version, to, to, page),
                 binary=True,
             ).fetchall()
             if rows:

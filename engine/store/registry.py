@@ -184,6 +184,12 @@ def published_by(cursor: Rows, rulebook: str, version: int) -> dict[str, str]:
     return {name: said for name, said in zip(("author", "approver"), row, strict=True) if said is not None}
 
 
+def grains_at(cursor: Rows, position: int) -> list[Grain]:
+    """The grains of all rulebook versions that were published up to the position."""
+    rows = cursor.execute("SELECT grain FROM rulebook_versions WHERE position <= %s", (position,))
+    return [Grain.of(text) for (text,) in rows]
+
+
 def save_version(cursor: Rows, published: Published) -> None:
     version = published.version
     cursor.execute(

@@ -66,6 +66,14 @@ CREATE INDEX suspense_waits_for ON settle.suspense (waits_for) WHERE state = 'su
 CREATE INDEX suspense_identity ON settle.suspense (identity);
 CREATE INDEX suspense_state ON settle.suspense (state, id);
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
+
+-- Which positions each seal of the archive covers.
+CREATE TABLE settle.archive_seals (
+    number int PRIMARY KEY,
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    buckets int NOT NULL CHECK (buckets > 0)
+);
 """
 
 PROJECTIONS = """

@@ -15,9 +15,10 @@ from engine.settlement.statements import statement_of, view
 from engine.store import facts as fact_store
 from engine.store import log, statements
 from engine.store.database import Store
-from replay import known
+from replay import known, spread
 from replay.known import Known
 from replay.recompute import recomputed
+from replay.spread import Job
 from tests.histories import message, registered, signed
 from tests.settlement import test_chains as chains
 from tests.settlement.test_chains import NOW
@@ -44,6 +45,14 @@ def statements_now(store: Store, known_: Known | None = None) -> dict[tuple[str,
             made = statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])
             found[name, str(each.period)] = made
     return found
+
+
+def in_columns(store: Store) -> dict[tuple[str, str], str]:
+    """As replay has them: texts written in columns."""
+    with store.reading() as cursor:
+        everything, facts = known.live(cursor), fact_store.all_live(cursor)
+    made = spread.statements(Job(everything, 0, None, END, None), facts, frozenset(everything.contracts))
+    return {(name, period): digest for name, period, digest in made.select("contract", "period", "digest").iter_rows()}
 
 
 def told(store: Store) -> Known:
@@ -90,6 +99,7 @@ def test_recomputed_is_what_is_shown_and_what_is_closed(store: Store, scenario: 
     scenario(store)
     found = digests(store)
     assert digests(store, told(store)) == found
+    assert in_columns(store) == found
     shown = {}
     with store.reading() as cursor:
         for name, period in found:

@@ -1,0 +1,150 @@
+"""Reading an archive, wherever Polars can scan a file: what was told, what was issued, and the facts of its buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import polars as pl
+
+from engine.events import Event, decoded
+from engine.facts import OWN_DIMENSIONS, Grain
+from engine.period import located
+from engine.projections import facts as projection
+from engine.projections.facts import FACTS, FURTHER, attribute, column_of, encoded, summed
+from engine.projections.seals import Entry
+from replay.archive import manifest
+from replay.archive.manifest import Seal, Segment
+from replay.archive.segments import EVENTS, entries_of
+from replay.known import Known
+
+
+class Archive:
+    """The archive at a location: a path, or an address that Polars can scan. Raises BrokenManifest."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location.rstrip("/")
+        self.seals: list[Seal] = manifest.read(self.location)
+
+    @property
+    def last(self) -> int:
+        """The position up to which the log is sealed."""
+        return self.seals[-1].last if self.seals else 0
+
+    @property
+    def buckets(self) -> int:
+        return self.seals[0].buckets if self.seals else 0
+
+    def segments(self, kind: str, *, bucket: int | None = None, to: int | None = None) -> list[Segment]:
+        """The segments of the kind, in the order of the log; of one bucket, or of all."""
+        return [
+            segment
+            for seal in self.seals
+            for segment in seal.segments
+            if segment.kind == kind and bucket in {None, segment.bucket} and (to is None or segment.first <= to)
+        ]
+
+    def address(self, segment: Segment) -> str:
+        return f"{self.location}/{segment.path}"
+
+    def told(self, to: int) -> Iterator[tuple[int, Event]]:
+        """(position, event) of everything up to the position but what comes in volume and statements, in order."""
+        for segment in self.segments("told", to=to):
+            for entry in self.entries(segment):
+                if entry.position <= to:
+                    yield entry.position, decoded(entry.name, entry.state)
+
+    def entries(self, segment: Segment) -> Iterator[Entry]:
+        """The rows of the log that the segment was made of."""
+        frame = pl.read_parquet(self.address(segment))
+        for part in frame.iter_slices(50_000):
+            yield from entries_of(part, segment.kind)
+
+    def facts(
+        self, everything: Known, bucket: int, *, to: int | None = None, names: Iterable[str] | None = None
+    ) -> pl.DataFrame:
+        """The facts of the bucket's contracts (or of those named) up to the position: columns FACTS. Raises MeasureFails."""
+        segments = self.segments("events", bucket=bucket, to=to)
+        if not segments:
+            return FACTS.to_frame()
+        wanted = None if names is None else set(names)
+        grains: dict[str, list[str]] = {}
+        for name, each in everything.contracts.items():
+            if wanted is None or name in wanted:
+                grains.setdefault(everything.grain(each.rulebook).text, []).append(name)
+        alone = wanted is None and len(grains) == 1
+        parts = []
+        for text, members in grains.items():
+            grain = Grain.of(text)
+            if grain.derived or "charged_in" in grain.dimensions:
+                parts += [self._folded(everything, segment, grain, to, members) for segment in segments]
+            else:
+                parts.append(self._summed(segments, grain, to, None if alone else members))
+        return projection.merged(pl.concat(parts)) if parts else FACTS.to_frame()
+
+    def _scan(
+        self, segments: Sequence[Segment], grain: Grain, to: int | None, names: Sequence[str] | None
+    ) -> pl.LazyFrame:
+        """The events, with a column for each dimension of the grain."""
+        wanted = {name for name in grain.dimensions if name not in OWN_DIMENSIONS}
+        groups: dict[frozenset[str], list[str]] = {}
+        for segment in segments:
+            groups.setdefault(frozenset(wanted - set(segment.attributes)), []).append(self.address(segment))
+        frames = []
+        for missing, addresses in groups.items():
+            promoted = {attribute(name): pl.String() for name in sorted(wanted - missing)}
+            frame = pl.scan_parquet(addresses, schema=pl.Schema({**EVENTS, **promoted}), extra_columns="ignore")
+            # Sealed before a rulebook asked for the dimension: it is among the attributes all the same.
+            frames.append(frame.with_columns(_stated(name) for name in sorted(missing)))
+        events = pl.concat(frames, how="diagonal")
+        if to is not None and any(segment.last > to for segment in segments):
+            events = events.filter(pl.col("position") <= to)
+        return events if names is None else events.filter(pl.col("contract").is_in(list(names)))
+
+    def _summed(
+        self, segments: Sequence[Segment], grain: Grain, to: int | None, names: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """In one pass, without a row of Python: where only sums are asked for."""
+        keys = ["contract", "period", "event", *map(column_of, sorted(grain.dimensions))]
+        # Numbers are grouped faster than texts; the few groups get their texts back.
+        texts = [name for name in keys if name != "period"]
+        events = self._scan(segments, grain, to, names).with_columns(pl.col(texts).cast(pl.Categorical))
+        sums = summed(events, grain.dimensions)
+        if not any(segment.further for segment in segments):
+            return sums.collect(engine="streaming")
+        further = (
+            events.filter(pl.col("amounts").list.len() > 0)
+            .select(*keys, pl.col("amounts"))
+            .explode("amounts")
+            .unnest("amounts")
+            .group_by(*keys, "field")
+            .agg(pl.len().cast(pl.Int64).alias("events"), pl.col("value").cast(pl.Int128).sum())
+        )
+        both = [sums, encoded(further, grain.dimensions)]
+        return pl.concat(pl.collect_all(both, engine="streaming"))
+
+    def _folded(
+        self, everything: Known, segment: Segment, grain: Grain, to: int | None, names: Sequence[str]
+    ) -> pl.DataFrame:
+        """By the fold itself: where single events have to be looked at."""
+        terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain")
+        events = self._scan([segment], grain, to, names).collect()
+        parts = [FACTS.to_frame()]
+        for part in events.iter_slices(_SLICE):
+            known = part.drop("period", "amounts").rename({"position": "seq"}).join(terms, on="contract", how="left")
+            further = (
+                part.filter(pl.col("amounts").list.len() > 0)
+                .select(pl.col("position").alias("seq"), "amounts")
+                .explode("amounts")
+                .unnest("amounts")
+            )
+            parts.append(projection.fold(located(known), further.select(FURTHER.names())))
+        return projection.merged(pl.concat(parts))
+
+
+_SLICE = 250_000
+
+
+def _stated(name: str) -> pl.Expr:
+    """The value of an attribute that has no column of its own, from all that the event states."""
+    pairs = pl.col("attributes").list.filter(pl.element().struct.field("name") == name)
+    return pairs.list.first().struct.field("value").alias(attribute(name))

@@ -1,0 +1,76 @@
+"""The buckets of a replay on a Dask cluster: the same functions as on this machine, on workers that read the archive themselves.
+
+Needs the extra `cluster` (distributed, pyarrow). A worker that dies has its buckets done again by another.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any, Self
+
+import polars as pl
+
+from engine.aggregates.refusal import Refused
+from replay.archive.reading import Archive
+from replay.arrow import from_arrow, to_arrow
+from replay.spread import Job, Part, bucket, tails
+
+RETRIES = 5
+
+
+class NoCluster(Refused):
+    code = "no-cluster"
+
+
+class Dask:
+    """A cluster: the one at the scheduler's address, or one of this machine's own processes."""
+
+    def __init__(self, scheduler: str | None = None, workers: int = 2) -> None:
+        try:
+            from distributed import Client, LocalCluster  # noqa: PLC0415 - only who asks for a cluster needs it
+        except ImportError:
+            raise NoCluster("the cluster engine is not installed; pip install 'tantieme[cluster]'") from None
+        self._cluster: Any = None
+        if scheduler is None:
+            self._cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                host="127.0.0.1",
+            )
+        try:
+            self.client = Client(scheduler or self._cluster, timeout=10)
+        except (OSError, TimeoutError) as error:
+            raise NoCluster(
+                f"no scheduler answers at {scheduler}: {error}; name one with --scheduler ADDRESS"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def __call__(self, archive: Archive, job: Job, tail: pl.DataFrame) -> Iterator[Part]:
+        """The parts of all buckets, as they come."""
+        from distributed import as_completed  # noqa: PLC0415
+
+        # A task, because what is scattered is lost for ever with the worker that holds it, and a task is done again.
+        packed = self.client.submit(bytes, pickle.dumps(job), pure=False, retries=RETRIES)
+        futures = [
+            self.client.submit(_bucket, archive.location, packed, number, to_arrow(own), pure=False, retries=RETRIES)
+            for number, own in tails(archive, tail).items()
+        ]
+        for future in as_completed(futures):
+            statements, facts, events = future.result()
+            yield Part(pl.DataFrame(pl.from_arrow(statements)), from_arrow(facts), events)
+
+
+def _bucket(location: str, packed: bytes, number: int, tail: Any) -> tuple[Any, Any, int]:  # noqa: ANN401 - Arrow tables
+    job: Job = pickle.loads(packed)  # noqa: S301 - sent by our own client, over the cluster's own connection
+    part = bucket(Archive(location), job, number, from_arrow(tail))
+    return part.statements.to_arrow(), to_arrow(part.facts), part.events

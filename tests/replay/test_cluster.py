@@ -1,0 +1,118 @@
+"""The same statements, digest for digest, for any number of buckets and workers, also when one of them is killed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from engine.projections.facts import KEY
+from engine.store import facts as fact_store
+from engine.store import recorder
+from engine.store.database import Rows, Store
+from replay import again, arrow, history, known
+from replay.archive.reading import Archive
+from replay.archive.writing import seal
+from replay.cluster import Dask, NoCluster
+from replay.spread import Job, Part
+from tests.histories import message, registered, signed
+from tests.replay.test_restate import close
+from tests.settlement import test_chains as chains
+from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, book, charge
+from tests.settlement.test_recording import store, take
+
+__all__ = ["store"]
+
+USES = ", uses: {event: usage.recorded, sum: quantity}"
+
+
+def filled(store: Store, folder: Path, buckets: int) -> Archive:
+    """Contracts that stand alone and carry balances, and others that share a pool; two months sealed, one in the tail."""
+    take(store, registered(), book(chains.GUARANTEE))
+    pool = book(chains.POOL, measures=USES).replace(b"simple", b"pool").replace(b'"r1"', b'"p1"')
+    take(store, pool, *(signed(f"C-{n}", valid_from="2026-10-01") for n in range(12)))
+    take(store, *(signed(f"P-{n}", rulebook="pool", valid_from="2026-10-01") for n in range(6)))
+    for month in (10, 11):
+        take(store, *(charge(f"{month}-{n}", f"{n * 70}", month, f"C-{n}") for n in range(12)))
+        take(store, *(charge(f"p{month}-{n}", f"{n * 10}", month, f"P-{n}") for n in range(6)))
+        usage = [{"contract": f"P-{n}", "meter": "streams", "quantity": n + 1} for n in range(6)]
+        times = f"2026-{month}-11T00:00:00Z"
+        take(store, *(message("usage.recorded", f"u{month}-{n}", said, times) for n, said in enumerate(usage)))
+    close(store, OCTOBER, NOVEMBER)
+    seal(store, folder, buckets)
+    take(store, charge("t1", "500", 12, "C-3"), charge("t2", "50", 12, "P-2"), charge("late", "9", 10, "P-1"))
+    return Archive(str(folder))
+
+
+@pytest.mark.parametrize("buckets", [1, 3, 16])
+def test_the_digest_is_the_same_for_every_number_of_buckets(store: Store, tmp_path: Path, buckets: int) -> None:
+    archive = filled(store, tmp_path / "a", buckets)
+    with store.reading() as cursor:
+        from_log = again.replay(cursor, last=DECEMBER)
+        assert again.replay(cursor, last=DECEMBER, archive=archive) == from_log
+        some = again.replay(cursor, last=DECEMBER, archive=archive, names=["P-1", "C-3"])
+        assert [period.statements for period in some.periods] == [2, 2, 2]
+    assert [len(period.differences) for period in from_log.periods] == [6, 0, 0]
+
+
+def test_two_workers_of_which_one_is_killed_give_the_same_digest(store: Store, tmp_path: Path) -> None:
+    archive = filled(store, tmp_path / "a", 16)
+    with Dask(workers=2) as cluster:
+        pids = list(cluster.client.run(os.getpid).values())
+        assert len(set(pids)) == 2
+        killed: list[int] = []
+
+        def killing(archive: Archive, job: Job, tail: pl.DataFrame) -> Iterator[Part]:
+            for number, part in enumerate(cluster(archive, job, tail)):
+                if number == 2:
+                    os.kill(pids[0], signal.SIGKILL)
+                    killed.append(pids[0])
+                yield part
+
+        with store.reading() as cursor:
+            expected = again.replay(cursor, last=DECEMBER)
+            assert again.replay(cursor, last=DECEMBER, archive=archive, engine=killing) == expected
+            assert killed
+            assert again.replay(cursor, last=DECEMBER, archive=archive, engine=cluster) == expected
+
+
+def test_a_scheduler_that_does_not_answer_is_refused() -> None:
+    with pytest.raises(NoCluster, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"):
+        Dask("tcp://127.0.0.1:9")
+
+
+def test_the_steps_are_functions_from_arrow_to_arrow(store: Store, tmp_path: Path) -> None:
+    archive = filled(store, tmp_path / "a", 1)
+    with store.reading() as cursor:
+        everything, live = known.live(cursor), fact_store.all_live(cursor)
+        job = Job(everything, recorder.last_position(cursor), None, DECEMBER.end, None)
+        tail = history.tail(cursor, everything, job.position, archive)
+        expected = _digests(cursor)
+    segments = [pl.read_parquet(archive.address(segment)) for segment in archive.segments("events")]
+    halves = [part.to_arrow() for frame in segments for part in frame.iter_slices(20)]
+    parts = [arrow.from_arrow(arrow.facts_of(half, everything)) for half in halves]
+    facts = arrow.merged(arrow.to_arrow(pl.concat([*parts, tail])))
+    assert arrow.from_arrow(facts).sort(KEY).equals(live.sort(KEY))
+    again_ = pl.DataFrame(pl.from_arrow(arrow.statements_of(facts, pickle.loads(pickle.dumps(job)))))  # noqa: S301
+    assert set(again_["digest"]) <= expected
+    assert again_.height == len(expected)
+
+
+def _digests(cursor: Rows) -> set[str]:
+    from engine.settlement.statements import statement_of
+    from replay.recompute import recomputed
+    from tests.replay.test_recompute import END
+
+    found = set()
+    for each in recomputed(known.live(cursor), fact_store.all_live(cursor), END):
+        events = each.events()
+        found |= {
+            statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])["digest"]
+            for name, said in each.lines().items()
+        }
+    return found
