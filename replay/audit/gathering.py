@@ -10,7 +10,7 @@ from engine.projections.seals import Entry
 from engine.store import log
 from engine.store.database import Rows
 from replay.audit.findings import Finding
-from replay.audit.issued import Issued, issued_of, taken_up
+from replay.audit.issued import Issued, Read, issued_of, taken_up
 from replay.audit.proving import told_of
 from replay.audit.scope import TERMS, Scope, Told, cited, scope_of
 
@@ -34,28 +34,29 @@ class Gathered(NamedTuple):
 def gathered(cursor: Rows, period: Period, *, closed_only: bool = False) -> Gathered:
     """`closed_only` leaves out what no closing commits to yet, so that the same closings have the same evidence."""
     in_period = log.issued_in(cursor, str(period))
-    own = issued_of(period, in_period)
+    read: Read = {}
+    own = issued_of(period, in_period, read)
     entries = {entry.position: entry for entry in in_period}
     if closed_only:
         closings = {each.entry.position for each in own.closings}
         entries = {at: entry for at, entry in entries.items() if at <= own.end or at in closings}
-        own = issued_of(period, entries.values())
+        own = issued_of(period, entries.values(), read)
     streams = {log.stream_id("statement", f"{key[0]}\0{key[1]}") for each in own.statements for key in taken_up(each)}
-    own = _with(entries, period, log.entries_of(cursor, streams), own)
+    own = _with(entries, period, log.entries_of(cursor, streams), own, read)
     terms, findings = told_of(str(period), _all(cursor, TERMS, own))
     scope = scope_of(own, terms)
     behind = cited(own, scope, terms)
     streams = {log.stream_id("statement", f"{contract}\0{name}") for contract, name in behind.statements}
     streams |= {log.stream_id("assessment", "\0".join(each)) for each in behind.scores}
-    issued = _with(entries, period, log.entries_of(cursor, streams), own)
+    issued = _with(entries, period, log.entries_of(cursor, streams), own, read)
     kept = _needed(issued, streams, scope)
     told, unreadable = _told(cursor, period, scope, terms)
-    return Gathered(issued_of(period, kept), kept, scope, told, [*findings, *unreadable], in_period)
+    return Gathered(issued_of(period, kept, read), kept, scope, told, [*findings, *unreadable], in_period)
 
 
-def _with(entries: dict[int, Entry], period: Period, further: list[Entry], before: Issued) -> Issued:
+def _with(entries: dict[int, Entry], period: Period, further: list[Entry], before: Issued, read: Read) -> Issued:
     entries |= {entry.position: entry for entry in further}
-    return issued_of(period, [entries[at] for at in sorted(entries)]) if further else before
+    return issued_of(period, [entries[at] for at in sorted(entries)], read) if further else before
 
 
 def _needed(issued: Issued, streams: set[bytes], scope: Scope) -> list[Entry]:

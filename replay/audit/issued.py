@@ -110,8 +110,15 @@ class Issued(NamedTuple):
         return self.closings[-1].event.position if self.closings else 0
 
 
-def issued_of(period: Period, entries: Iterable[Entry]) -> Issued:
-    """Sorts the entries. What cannot be read is a finding; nothing is raised."""
+Read = dict[int, "Statement | Score | Closing | None"]
+
+
+def issued_of(period: Period, entries: Iterable[Entry], known: Read | None = None) -> Issued:
+    """Sorts the entries. What cannot be read is a finding; nothing is raised.
+
+    `known` remembers by position what was read, for whoever asks again with more entries.
+    """
+    known = {} if known is None else known
     name = str(period)
     closings: list[Closing] = []
     statements: list[Statement] = []
@@ -119,7 +126,9 @@ def issued_of(period: Period, entries: Iterable[Entry]) -> Issued:
     unreadable: list[Finding] = []
     for entry in entries:
         try:
-            read = _read(entry)
+            if entry.position not in known:
+                known[entry.position] = _read(entry)
+            read = known[entry.position]
         except UNREADABLE as error:
             unreadable.append(fails("", name, Check.readable, _unreadable(entry, error)))
             continue
