@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from engine.aggregates.refusal import Refused
 from engine.period import Period
 from engine.projections.seals import Entry
 from engine.store import log, recorder, seals
 from engine.store.database import Rows, Store
-from replay.audit.findings import Check, Finding, Proof, fails
+from replay.archive.checking import check
+from replay.archive.reading import Archive
+from replay.audit.findings import Check, Finding, Proof, fails, holds
 from replay.audit.gathering import gathered
 from replay.audit.proving import Progress, Prover
 from replay.audit.tables import check_intake, check_tables
 from replay.audit.walking import Walk
-
-# Looks into the archive: findings under Check.archive.
-CheckArchive = Callable[[Rows, Period], Sequence[Finding]]
 
 
 class NothingIssued(Refused):
     code = "nothing-issued"
 
 
-def audit(
-    store: Store, period: Period, check_archive: CheckArchive | None = None, progress: Progress = lambda *_: None
-) -> Proof:
-    """Proves what was issued in the period, from the log; and the log, by what closings recorded of it.
+def audit(store: Store, period: Period, archive: Archive | None = None, progress: Progress = lambda *_: None) -> Proof:
+    """Proves what was issued in the period, from the log; and the log, by what closings recorded of it; and the archive.
 
     `progress` is told how much of how much is done: positions read, and then statements proved. Raises NothingIssued.
     """
@@ -38,7 +35,9 @@ def audit(
         if not evidence.in_period:
             raise NothingIssued(f"nothing was issued in {period}, so there is nothing to prove; settle close {period}")
         prover = Prover(evidence.issued, evidence.scope, evidence.told, evidence.findings)
-        walk = Walk(seals.kept_chain(cursor))
+        walk = Walk(
+            seals.kept_chain(cursor), frozenset(seal.last for seal in archive.seals) if archive else frozenset()
+        )
         last = recorder.last_position(cursor)
         for page in pages(cursor, last):
             walk.add(page)
@@ -48,7 +47,7 @@ def audit(
             *walk.findings(),
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
             check_intake(cursor),
-            *(check_archive(cursor, period) if check_archive else ()),
+            *(_archive(archive, walk.heads) if archive else ()),
         ]
     return prover.proof(progress).with_findings(findings)
 
@@ -70,3 +69,16 @@ def _untimed(expected: int, found: int) -> Finding:
         "was sealed"
     )
     return fails("", "", Check.chain, sentence)
+
+
+def _archive(archive: Archive, heads: Mapping[int, str]) -> Iterator[Finding]:
+    """Every byte of the archive, and that each seal is of this log."""
+    wrong = list(check(archive))
+    other = [seal for seal in archive.seals if heads.get(seal.last) != seal.head]
+    wrong += [f"seal {seal.number} up to position {seal.last} is of another log" for seal in other]
+    yield from (fails("", "", Check.archive, sentence) for sentence in wrong)
+    if not wrong:
+        segments = sum(len(seal.segments) for seal in archive.seals)
+        yield holds(
+            "", "", Check.archive, f"{segments} segments hold the log up to position {archive.last}, byte for byte"
+        )

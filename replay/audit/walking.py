@@ -13,9 +13,14 @@ _NAMED_MAX = 10
 
 
 class Walk:
-    """Hand in all entries of the log with `add`, then ask for the findings. `kept` is the chain as it is stored."""
+    """Hand in all entries of the log with `add`, then ask for the findings. `kept` is the chain as it is stored.
 
-    def __init__(self, kept: Chain) -> None:
+    `heads` are those of the chain at the positions that are asked for.
+    """
+
+    def __init__(self, kept: Chain, asked: frozenset[int] = frozenset()) -> None:
+        self.heads: dict[int, str] = {}
+        self._asked = asked
         self._kept = kept
         self._chain = Chain()
         self._next = 1
@@ -34,6 +39,9 @@ class Walk:
                 self._extend(leaves)
                 self._compare(entry)
             leaves.append(entry.leaf)
+            if entry.position in self._asked:
+                self._extend(leaves)
+                self.heads[entry.position] = self._chain.now
             if entry.position == self._kept.position:
                 self._extend(leaves)
                 self._compare_kept()

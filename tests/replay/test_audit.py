@@ -10,7 +10,7 @@ from engine.settlement import closing
 from engine.store.database import Store
 from replay.audit import auditing
 from replay.audit.auditing import NothingIssued, audit
-from replay.audit.findings import Check, holds
+from replay.audit.findings import Check
 from tests.replay import audited as histories
 from tests.replay.audited import SCENARIOS, Audited, audited, new_store
 from tests.replay.test_restate import NOW, close, simple
@@ -248,13 +248,6 @@ def test_what_no_closing_commits_to_is_said(store: Store, monkeypatch: pytest.Mo
     assert "no closing" in failed.sentence
     close(store, OCTOBER)
     assert audit(store, OCTOBER).failed == []
-
-
-def test_the_archive_is_checked_by_whoever_keeps_it(kept: Store) -> None:
-    seen = []
-    proof = audit(kept, NOVEMBER, lambda _, period: [seen.append(period) or holds("", "", Check.archive, "sealed")])
-    assert seen == [NOVEMBER]
-    assert proof.checked()[Check.archive] == (1, 0)
 
 
 def test_progress_is_told_up_to_the_end(kept: Store) -> None:
