@@ -58,6 +58,7 @@ def told(found: Comparison) -> dict[str, Any]:
         "totals": {unit: {name: plain(pair[side]) for name, side in sides.items()} | {"moved": plain(pair[1] - pair[0])}
                    for unit, pair in found.totals.items()},
         "closed": {unit: plain(amount) for unit, amount in _closed(found)},
+        "same": {"statements": found.same, "digest": found.same_digest},
         "untouched": {"contracts": found.untouched, "digest": found.untouched_digest},
         "movers": {by: [{by: name, "currency": unit, "moved": plain(moved)} for name, unit, moved in movers(found, by, _MOVERS)]
                    for by in ("partner", "contract", "period")},
@@ -79,9 +80,13 @@ def show(found: Comparison) -> None:
     out.print(f"{found.source.why}", soft_wrap=True)
     changed = found.changed.select("contract", "period").n_unique() if found.changed.height else 0
     out.print(
-        f"{changed:,} of {found.statements:,} statements of its {found.contracts:,} contracts, from {found.first} on; "
-        f"{found.untouched:,} other contracts stay as they are (digest {found.untouched_digest[:12]})"
+        f"{changed:,} of {found.statements:,} statements of its {found.contracts:,} contracts, from {found.first} on; the "
+        f"other {found.same:,} are the same with it and without (digest {found.same_digest[:12]})"
     )
+    if found.untouched:
+        out.print(
+            f"{found.untouched:,} contracts of other rulebooks stay as they are (digest {found.untouched_digest[:12]})"
+        )
     table = Table("payable", box=None)
     for name in ("before", "after", "moves"):
         table.add_column(name, justify="right")

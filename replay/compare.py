@@ -38,8 +38,8 @@ class Comparison(NamedTuple):
     """`changed` has AMOUNTS' columns but `amount`, and `partner`, `closed`, `before`, `after` and `moved`: one row an amount
     that differs. An amount that one side lacks is null there. `totals` sums the payables of all that was compared, by currency.
 
-    `touched` are the contracts and periods that the version can move, `untouched` how many contracts there are beside them,
-    and the digest of all that settles those, which is the same with the version and without it.
+    `same` are the statements that the version could move and does not, and the digest of their amounts, with it and without.
+    `untouched` is how many contracts there are under other rulebooks, and the digest of all that settles those.
     """
 
     rulebook: str
@@ -51,6 +51,8 @@ class Comparison(NamedTuple):
     statements: int
     changed: pl.DataFrame
     totals: dict[str, tuple[Decimal, Decimal]]
+    same: int
+    same_digest: str
     untouched: int
     untouched_digest: str
     refused: dict[tuple[str, str], str]
@@ -90,6 +92,7 @@ def compare(
         now.filter(pl.col("kind") == "payable").height,
         changed,
         _totals(was, now),
+        *_same(changed, was, now),
         len(after.contracts) - len(names),
         _settles(after, book.rulebook),
         refused,
@@ -184,6 +187,18 @@ def _changed(cursor: Rows, everything: Known, was: pl.DataFrame, now: pl.DataFra
         .select("partner", *_KEY, "closed", "before", "after", "moved")
         .sort("partner", "contract", "period", "kind", "name", "unit")
     )
+
+
+def _same(changed: pl.DataFrame, was: pl.DataFrame, now: pl.DataFrame) -> tuple[int, str]:
+    """How many statements do not move, and the digest of their amounts: computed on both sides, it is one."""
+    moved = changed.select("contract", "period").unique()
+    digests, number = [], 0
+    for side in (was, now):
+        kept = side.join(moved, on=["contract", "period"], how="anti").sort(AMOUNTS.names())
+        number = kept.filter(pl.col("kind") == "payable").height
+        digests.append(sha256(kept.write_csv().encode()).hexdigest())
+    assert digests[0] == digests[1], "a statement moves that is not told"
+    return number, digests[0]
 
 
 def _totals(was: pl.DataFrame, now: pl.DataFrame) -> dict[str, tuple[Decimal, Decimal]]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -305,3 +309,44 @@ def _emptied(store: Store) -> None:
         cursor.execute(
             "UPDATE settle.intake SET start_offset = 0, next_offset = 0, recorded = 0, duplicate = 0, suspended = 0, rejected = 0"
         )
+
+
+WORKER = """
+import sys
+from datetime import UTC, datetime
+from engine.store.database import Store
+from replay import restate
+restate.CONTRACTS_A_TRANSACTION = 1
+with Store(sys.argv[1]) as store:
+    restate.restate(store, datetime(2027, 6, 1, tzinfo=UTC), progress=lambda done, _: print(done, flush=True))
+"""
+
+
+def test_killed_anywhere_it_leaves_whole_contracts_restated_and_the_next_run_makes_the_others(
+    store: Store, database: str
+) -> None:
+    names = [f"C-{n}" for n in range(1, 25)]
+    take(store, registered(), book(chains.GUARANTEE), *(signed(name, valid_from="2026-10-01") for name in names))
+    take(store, *(charge(f"{month}-{name}", "500", month, name) for month in (10, 11) for name in names))
+    close(store, OCTOBER, NOVEMBER)
+    take(store, *(charge(f"late-{name}", "400", 10, name) for name in names))
+    rng = random.Random(5)  # noqa: S311
+    kills = 0
+    for _ in range(4):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, database], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        )
+        assert process.stdout is not None
+        for _ in range(rng.randrange(1, 5)):
+            process.stdout.readline()
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.wait()
+        process.stdout.close()
+        versions = [(each.contract, each.period, each.version) for each in issued(store) if each.version > 1]
+        assert len(versions) == 2 * len({name for name, _, _ in versions})
+    assert kills
+    restate(store, NOW)
+    assert sorted(each.contract for each in issued(store) if each.version == 2) == sorted(2 * names)
+    assert not restate(store, NOW).restated
