@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
+from console.archiving import WHERE, archive_at
 from console.intake import bar
 from console.session import JSON, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
@@ -41,14 +42,19 @@ app = typer.Typer(
 
 
 @app.command("period", hidden=True)
-def audit(period: Annotated[str, PERIOD], as_json: Annotated[bool, JSON] = False) -> None:
+def audit(
+    period: Annotated[str, PERIOD],
+    archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """Recompute every statement of the period from the log, with both evaluators, and compare all that was recorded."""
     chosen = period_of(period)
     with opened() as store, bar(f"audit {chosen}", None) as (progress, task):
         proof = auditing.audit(
             store,
             chosen,
-            progress=lambda done, total: progress.update(task, completed=done, total=total, messages=done),
+            archive_at(archive),
+            lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
     if as_json:
         print_json(told(proof))

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from engine.aggregates.refusal import Refused
 from engine.period import Period
 from engine.projections.seals import Entry
 from engine.store import log, recorder, seals
 from engine.store.database import Rows, Store
-from replay.audit.findings import Check, Finding, Proof, fails
+from replay.archive.checking import check
+from replay.archive.reading import Archive
+from replay.audit.findings import Check, Finding, Proof, fails, holds
 from replay.audit.gathering import gathered
 from replay.audit.proving import Progress, Prover
 from replay.audit.tables import check_intake, check_tables
 from replay.audit.walking import Walk
-
-# Looks into the archive: findings under Check.archive.
-CheckArchive = Callable[[Rows, Period], Sequence[Finding]]
 
 
 class NothingIssued(Refused):
     code = "nothing-issued"
 
 
-def audit(
-    store: Store, period: Period, check_archive: CheckArchive | None = None, progress: Progress = lambda *_: None
-) -> Proof:
+def audit(store: Store, period: Period, archive: Archive | None = None, progress: Progress = lambda *_: None) -> Proof:
     """Proves what was issued in the period, from the log; and the log, by what closings recorded of it.
 
-    `progress` is told how much of how much is done: positions read, and then statements proved. Raises NothingIssued.
+    Where there is an archive, also that it is as it was sealed, and of this log. `progress` is told how much of how much is
+    done: positions read, and then statements proved. Raises NothingIssued.
     """
     with store.reading() as cursor:
         broken = log.untimed(cursor)
@@ -38,7 +36,7 @@ def audit(
         if not evidence.in_period:
             raise NothingIssued(f"nothing was issued in {period}, so there is nothing to prove; settle close {period}")
         prover = Prover(evidence.issued, evidence.scope, evidence.told, evidence.findings)
-        walk = Walk(seals.kept_chain(cursor))
+        walk = Walk(seals.kept_chain(cursor), {seal.last: seal.head for seal in archive.seals} if archive else {})
         last = recorder.last_position(cursor)
         for page in pages(cursor, last):
             walk.add(page)
@@ -48,9 +46,19 @@ def audit(
             *walk.findings(),
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
             check_intake(cursor),
-            *(check_archive(cursor, period) if check_archive else ()),
         ]
+    if archive is not None:
+        findings += _archived(archive, progress)
     return prover.proof(progress).with_findings(findings)
+
+
+def _archived(archive: Archive, progress: Progress) -> list[Finding]:
+    wrong = [fails("", "", Check.archive, sentence) for sentence in check(archive, progress)]
+    segments = sum(len(seal.segments) for seal in archive.seals)
+    sentence = (
+        f"{segments} segments of {len(archive.seals)} seals are as they were sealed, up to position {archive.last}"
+    )
+    return wrong or [holds("", "", Check.archive, sentence)]
 
 
 def pages(cursor: Rows, last: int) -> Iterator[list[Entry]]:

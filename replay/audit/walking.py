@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.events import PeriodClosed, decoded
 from engine.projections.seals import Chain, Entry
@@ -13,10 +13,14 @@ _NAMED_MAX = 10
 
 
 class Walk:
-    """Hand in all entries of the log with `add`, then ask for the findings. `kept` is the chain as it is stored."""
+    """Hand in all entries of the log with `add`, then ask for the findings.
 
-    def __init__(self, kept: Chain) -> None:
+    `kept` is the chain as it is stored, `archived` the heads that the archive's seals state, by their last positions.
+    """
+
+    def __init__(self, kept: Chain, archived: Mapping[int, str] = {}) -> None:
         self._kept = kept
+        self._archived = dict(archived)
         self._chain = Chain()
         self._next = 1
         self._versions: dict[bytes, int] = {}
@@ -34,9 +38,9 @@ class Walk:
                 self._extend(leaves)
                 self._compare(entry)
             leaves.append(entry.leaf)
-            if entry.position == self._kept.position:
+            if entry.position == self._kept.position or entry.position in self._archived:
                 self._extend(leaves)
-                self._compare_kept()
+                self._compare_kept(entry.position)
         self._extend(leaves)
 
     def _extend(self, leaves: list[bytes]) -> None:
@@ -70,7 +74,13 @@ class Walk:
         elif self._broken is None:
             self._good = closing.position
 
-    def _compare_kept(self) -> None:
+    def _compare_kept(self, position: int) -> None:
+        head = self._archived.pop(position, None)
+        if head is not None and head != self._chain.now:
+            sentence = f"the archive was sealed up to position {position} from another log: its chain there is {head}"
+            self._told.append(fails("", "", Check.archive, sentence))
+        if position != self._kept.position:
+            return
         if (self._kept.head, self._kept.leaves) != (self._chain.head, self._chain.leaves):
             self._breaks(self._kept.position, "the chain as it is stored")
         elif self._broken is None:
@@ -97,10 +107,13 @@ class Walk:
                 "added or moved, or what was recorded of it was"
             )
             found.append(fails("", "", Check.chain, sentence))
-        elif not found:
+        elif all(each.check is not Check.chain for each in found):
             rest = position - max(self._kept.position, self._good)
             sentence = f"{position} events in order are as {self._closings} closings and the stored chain recorded them"
             found.append(
                 holds("", "", Check.chain, f"{sentence}; the last {rest} are not sealed yet" if rest else sentence)
             )
+        for at in self._archived:
+            sentence = f"the archive was sealed up to position {at}, and the log ends at {position}"
+            found.append(fails("", "", Check.archive, sentence))
         return found

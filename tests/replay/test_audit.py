@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from engine.settlement import closing
 from engine.store.database import Store
+from replay.archive.reading import Archive
+from replay.archive.writing import seal
 from replay.audit import auditing
 from replay.audit.auditing import NothingIssued, audit
-from replay.audit.findings import Check, holds
+from replay.audit.findings import Check
 from tests.replay import audited as histories
 from tests.replay.audited import SCENARIOS, Audited, audited, new_store
 from tests.replay.test_restate import NOW, close, simple
@@ -250,11 +253,21 @@ def test_what_no_closing_commits_to_is_said(store: Store, monkeypatch: pytest.Mo
     assert audit(store, OCTOBER).failed == []
 
 
-def test_the_archive_is_checked_by_whoever_keeps_it(kept: Store) -> None:
-    seen = []
-    proof = audit(kept, NOVEMBER, lambda _, period: [seen.append(period) or holds("", "", Check.archive, "sealed")])
-    assert seen == [NOVEMBER]
-    assert proof.checked()[Check.archive] == (1, 0)
+def test_an_archive_is_checked_and_that_it_is_of_this_log(
+    tamper: Callable[[str], Store], kept: Store, tmp_path: Path
+) -> None:
+    seal(kept, tmp_path)
+    archive = Archive(str(tmp_path))
+    proof = audit(kept, NOVEMBER, archive)
+    assert (proof.failed, proof.checked()[Check.archive]) == ([], (1, 0))
+    tampered = tamper(state('"id":"3"', '"id":"x"', CHARGE))
+    failed = [each for each in audit(tampered, NOVEMBER, archive).failed if each.check is Check.archive]
+    assert ["from another log" in each.sentence for each in failed] == [True]
+    segment = archive.seals[0].segments[0]
+    path = tmp_path / segment.path
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    failed = [each for each in audit(tampered, NOVEMBER, archive).failed if each.check is Check.archive]
+    assert any(segment.path in each.sentence for each in failed)
 
 
 def test_progress_is_told_up_to_the_end(kept: Store) -> None:
