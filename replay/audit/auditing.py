@@ -44,6 +44,7 @@ def audit(store: Store, period: Period, archive: Archive | None = None, progress
             progress(page[-1].position, last)
         findings = [
             *walk.findings(),
+            *walk.unknown(evidence.issued.statements),
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
             check_intake(cursor),
         ]

@@ -219,6 +219,13 @@ def test_the_scores_that_people_read_are_those_of_the_log(store: Store, sql: str
     assert [each for each in failed if (each.contract, each.check) == ("P-2", Check.tables) and words in each.sentence]
 
 
+def test_a_statement_that_left_out_what_came_last_is_named(tamper: Callable[[str], Store]) -> None:
+    sql = state('"position":11,', '"position":10,', "topic = 'statement.restated'")
+    assert ("C-1", "it knew the log up to position 10, and there were events up to 11") in [
+        (each.contract, each.sentence) for each in audit(tamper(sql), DECEMBER).failed
+    ]
+
+
 def test_what_is_folded_is_no_evidence(kept: Store) -> None:
     with kept.writing() as cursor:
         cursor.execute("UPDATE facts SET value_micros = value_micros + 1")
