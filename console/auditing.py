@@ -54,7 +54,7 @@ def audit(
             store,
             chosen,
             archive_at(archive),
-            lambda done, total: progress.update(task, completed=done, total=total, messages=done),
+            progress=lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
     if as_json:
         print_json(told(proof))

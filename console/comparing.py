@@ -34,7 +34,7 @@ def compare(
         found = comparing.compare(cursor, book, text, first=begins, last=ends)
     if csv is not None:
         try:
-            found.changed.write_csv(csv)
+            comparing.as_texts(found.changed).write_csv(csv)
         except OSError as error:
             refuse(f"{csv} cannot be written: {error.strerror}; name a file in a folder that is there")
     if as_json:
@@ -90,7 +90,7 @@ def show(found: Comparison) -> None:
     out.print(table)
     for unit, moved in _closed(found):
         out.print(f"{moved:+,.2f} {unit} of it in closed periods: settle restate would make adjustments of it")
-    for by in ("partner", "period"):
+    for by in ("partner", "contract", "period"):
         moving = movers(found, by, _MOVERS)
         if moving:
             out.print(_table(by, moving))
@@ -112,7 +112,8 @@ def _lines(found: Comparison) -> Table:
     table = Table("contract", "period", "line", box=None)
     for name in ("before", "after"):
         table.add_column(name, justify="right")
-    largest = found.changed.filter(kind="line").sort("moved", descending=True).sort("contract", "period")
+    size = pl.col("moved").abs()
+    largest = found.changed.filter(kind="line").sort(size, "contract", "period", descending=[True, False, False])
     for row in largest.head(_LINES).iter_rows(named=True):
         sides = ["none" if row[name] is None else plain(row[name]) for name in ("before", "after")]
         table.add_row(row["contract"], row["period"], row["name"], *sides)

@@ -22,6 +22,7 @@ from replay.archive.reading import Archive
 from replay.spread import Engine, here
 
 _SHOWN = 10
+NOTHING = "nothing"
 AS_OF = "A position of the log, or a time: ISO 8601 with its zone, or a day (its end in UTC)."
 
 
@@ -131,7 +132,7 @@ def show(found: again.Replay) -> None:
     out.print(table)
     for each in found.periods:
         for d in each.differences[:_SHOWN]:
-            out.print(f"  {d.contract} {d.period}: issued {d.issued}, now {d.replayed} {d.currency}")
+            out.print(f"  {d.contract} {d.period}: issued {d.issued}, now {d.replayed or 'nothing'} {d.currency}")
         if len(each.differences) > _SHOWN:
             out.print(f"  and {len(each.differences) - _SHOWN:,} more of {each.period}; --json names them all")
         for name, why in list(each.refused.items())[:_SHOWN]:

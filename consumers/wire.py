@@ -1,7 +1,7 @@
 """Messages as they arrive: CloudEvents 1.0 envelopes and the data of every event type, strict.
 
-Unknown fields are refused by name; numbers are decimal strings (or JSON integers), never binary floats; times carry a
-zone. JSON Schemas and the AsyncAPI document in `docs/wire/` are written from these models (`make docs`).
+Unknown fields are refused by name; numbers are decimal strings (or JSON integers), never binary floats; times carry a zone.
+JSON Schemas and the AsyncAPI document in `docs/wire/` are written from these models (`make docs`).
 """
 
 from __future__ import annotations
@@ -50,11 +50,7 @@ class PartnerRegisteredData(Told):
 
 
 class ContractSignedData(Told):
-    """A contract with a partner, in force from `valid_from` up to, and without, `valid_to`.
-
-    `late_events` says what an event does that comes after its period was closed: it becomes an adjustment (`adjust`), one that
-    waits until a person approves it (`hold`), or it is suspended (`suspend`).
-    """
+    """A contract with a partner, in force from `valid_from` up to, and without, `valid_to`."""
 
     contract: Text
     partner: Text
@@ -260,27 +256,24 @@ class PointsBurnedData(Told):
     reference: Text | None = None
 
 
-class AssessmentOverriddenData(Told):
+class Assessment(Told):
+    partner: Text
+    scorecard: Text
+    period: PeriodName
+    reason: Text
+    author: Text
+
+
+class AssessmentOverriddenData(Assessment):
     """A person gave a grade instead of the assessed one. `scorecard` is the rulebook that has it."""
 
-    partner: Text
-    scorecard: Text
-    period: PeriodName
     grade: Text
-    score: Quantity | None = None
-    reason: Text
-    author: Text
     approver: Text
+    score: Quantity | None = None
 
 
-class AssessmentReassessedData(Told):
+class AssessmentReassessedData(Assessment):
     """A score that was issued is to be computed again."""
-
-    partner: Text
-    scorecard: Text
-    period: PeriodName
-    reason: Text
-    author: Text
 
 
 class FxRatePublishedData(Told):

@@ -21,7 +21,7 @@ from replay import history
 from replay.archive.reading import Archive
 from replay.known import Known, together
 from replay.recompute import count
-from replay.spread import Engine, Job, here, settled, statements
+from replay.spread import STATEMENTS, Engine, Job, here, settled, statements
 
 Progress = Callable[[int, int], None]
 
@@ -108,8 +108,15 @@ def replay(
         found, events = settled(job, engine(archive, job, tail), lambda done: progress(done, archive.buckets))
     if names:
         found = found.filter(pl.col("contract").is_in(list(names)))
-    by_period = found.partition_by("first", "period", as_dict=True)
-    periods = tuple(_compared(cursor, str(key[1]), by_period[key], position) for key in sorted(by_period))
+    by_period = {
+        (key[0], str(key[1])): part for key, part in found.partition_by("first", "period", as_dict=True).items()
+    }
+    for name, (begins, ends) in statement_store.periods_as_of(cursor, position).items():
+        # Also where nothing was settled again: what was issued must be accounted for.
+        if (first is None or begins >= first.first) and ends <= end:
+            by_period.setdefault((begins, name), STATEMENTS.to_frame())
+    asked = list(names) or None
+    periods = tuple(_compared(cursor, key, by_period[key], asked, position) for key in sorted(by_period))
     return Replay(position, rules_position, events, periods, _hash(f"{each.period} {each.digest}" for each in periods))
 
 
@@ -125,9 +132,12 @@ def _chosen(everything: Known, names: Sequence[str]) -> list[str] | None:
     return sorted({*names, *(name for name, each in everything.contracts.items() if each.rulebook in across)})
 
 
-def _compared(cursor: Rows, period: str, found: pl.DataFrame, position: int) -> Replayed:
+def _compared(
+    cursor: Rows, key: tuple[date, str], found: pl.DataFrame, asked: list[str] | None, position: int
+) -> Replayed:
+    first, period = key
     made = found.filter(pl.col("refused").is_null()).sort("contract")
-    issued = statement_store.as_of(cursor, made["contract"].to_list(), period, position)
+    issued = statement_store.as_of(cursor, asked, period, position)
     payable: dict[str, Decimal] = {}
     differences: list[Difference] = []
     equal = same = 0
@@ -135,7 +145,7 @@ def _compared(cursor: Rows, period: str, found: pl.DataFrame, position: int) -> 
         "contract", "currency", "payable", "digest", "says"
     ).iter_rows():
         payable[currency] = payable.get(currency, Decimal(0)) + Decimal(amount)
-        before = issued.get(name)
+        before = issued.pop(name, None)
         if before is None:
             continue
         said = own(before)
@@ -145,15 +155,17 @@ def _compared(cursor: Rows, period: str, found: pl.DataFrame, position: int) -> 
             same += 1
         else:
             differences.append(Difference(name, period, before.version, said["payable"], amount, currency))
+    for name, alone in issued.items():
+        said = own(alone)
+        if said["lines"]:  # a statement of adjustments alone is nothing to be settled again
+            differences.append(Difference(name, period, alone.version, said["payable"], None, said["currency"]))
     digest = _hash(f"{name} {period} {each}" for name, each in made.select("contract", "digest").iter_rows())
     differences.sort(key=lambda d: (-d.moved, d.contract))
     refused = dict(
         found.filter(pl.col("refused").is_not_null()).select("contract", "refused").sort("contract").iter_rows()
     )
-    open_ = made.height - equal - same - len(differences)
-    return Replayed(
-        period, found["first"][0], made.height, payable, digest, equal, same, open_, tuple(differences), refused
-    )
+    open_ = made.height - equal - same - sum(each.replayed is not None for each in differences)
+    return Replayed(period, first, made.height, payable, digest, equal, same, open_, tuple(differences), refused)
 
 
 def _hash(lines: Any) -> str:  # noqa: ANN401 - texts

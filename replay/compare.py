@@ -72,9 +72,9 @@ def compare(
     assert _settles(before, book.rulebook) == _settles(after, book.rulebook), "another rulebook is touched"
     names = sorted(each.contract for each in after.contracts.values() if each.rulebook == book.rulebook)
     source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
-    facts = fact_store.all_live(cursor, names)
-    finer = history.folded(cursor, after, recorder.last_position(cursor), names) if source.events else facts
     since = max(first.first, book.valid_from) if first is not None else book.valid_from
+    facts = fact_store.all_live(cursor, names, None if _looks_back(after, book.rulebook) else since)
+    finer = history.folded(cursor, after, recorder.last_position(cursor), names) if source.events else facts
     closed = statement_store.closed(cursor, names)
     end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
     was, _ = _amounts(recomputed_amounts(before, facts, names, since, end))
@@ -114,6 +114,17 @@ def _amounts(
         frames.append(amounts)
         refused |= own
     return pl.concat(frames), refused
+
+
+def _looks_back(everything: Known, rulebook: str) -> bool:
+    """Whether a period needs what earlier ones leave, so that their facts are needed, too; or begins before the version does."""
+    versions = everything.rulebooks[rulebook].versions
+    books = [everything.book(rulebook, version.version) for version in versions]
+    stated = [contents for book in books for contents in (book, *(era.contents for era in book.eras))]
+    calendars = {each.calendar for each in everything.contracts.values() if each.rulebook == rulebook}
+    first = versions[-1].valid_from
+    within = any(Period.containing(first, calendar).first != first for calendar in calendars)
+    return within or any(each.carries or any(step.clawback for step in each.waterfall) for each in stated)
 
 
 def _source(live: Grain, needed: Grain) -> Source:
@@ -184,6 +195,14 @@ def _totals(was: pl.DataFrame, now: pl.DataFrame) -> dict[str, tuple[Decimal, De
         unit: (sides[0].get(unit, Decimal(0)), sides[1].get(unit, Decimal(0)))
         for unit in sorted({*sides[0], *sides[1]})
     }
+
+
+def as_texts(changed: pl.DataFrame) -> pl.DataFrame:
+    """The changed amounts as people write them: no zeros behind, as engine.money.plain."""
+    return changed.with_columns(
+        pl.col(name).cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
+        for name in ("before", "after", "moved")
+    )
 
 
 def movers(comparison: Comparison, by: str, most: int) -> list[tuple[str, str, Decimal]]:

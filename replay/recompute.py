@@ -207,8 +207,12 @@ class _Chain:
     def _settled(
         self, book: Rulebook, members: Sequence[Contract], failed: dict[str, Refused], period: Period
     ) -> Settlement:
-        whole = belong_together(book.on(period.first))
-        members = [] if whole and failed else [each for each in members if each.contract not in failed]
+        if failed and belong_together(book.on(period.first)):
+            # All or none: what one of them lacks, the others cannot be settled without.
+            name, why = next(iter(failed.items()))
+            together = EarlierPeriodOpen(f"it is settled together with {name}, and that cannot be: {why}")
+            failed = {each.contract: failed.get(each.contract, together) for each in members}
+        members = [each for each in members if each.contract not in failed]
         frames = self._frames(book, members, period)
         found = settled_frames(book, period, frames)
         found = found._replace(refused=found.refused | failed)

@@ -61,3 +61,17 @@ def test_the_demo_settles_every_supplier_as_its_contract_says(settle: Settle, ex
     assert again["totals"] == told["totals"]
     assert settle("verify", "facts").status == 0
     assert settle("status").status == 0
+
+
+def test_the_demo_of_replay_corrects_february_and_proves_it(settle: Settle) -> None:
+    told = settle("demo", "replay", "--months", "2", "--json").json
+    assert told["compared"]["closed"] == {"USD": told["restated"]["totals"]["USD"]}
+    assert {row["period"] for row in told["restated"]["restated"]} == {"2017-02"}
+    adjusted = {row["contract"]: row["payable"][0]["amount"] for row in told["restated"]["restated"]}
+    # One point more on the 40,000 between the bounds of the second band.
+    assert adjusted["C-69"] == "400.00"
+    (due,) = told["statement"]["due"]
+    assert due["amount"] == "405.00"
+    assert told["audit"]["ok"]
+    assert told["verified"]
+    assert told["pack"]["root"] == told["statement"]["root"]

@@ -75,12 +75,22 @@ def closed(cursor: Rows, contracts: Sequence[str] | None = None) -> dict[tuple[s
     return {(contract, period): end for contract, period, end in rows}
 
 
-def as_of(cursor: Rows, contracts: Sequence[str], period: str, position: int) -> dict[str, Issued]:
-    """By contract the latest version of each closed statement of the period that was issued up to the position."""
+def periods_as_of(cursor: Rows, position: int) -> dict[str, tuple[date, date]]:
+    """The first day and the end of every period of which a statement was closed up to the position."""
+    rows = cursor.execute('SELECT DISTINCT period, first, "end" FROM statements WHERE own_position <= %s', (position,))
+    return {period: (first, end) for period, first, end in rows}
+
+
+def as_of(cursor: Rows, contracts: Sequence[str] | None, period: str, position: int) -> dict[str, Issued]:
+    """By contract, of those or of all, the latest version of each closed statement of the period that was issued up to the
+    position.
+    """
+    named = None if contracts is None else list(contracts)
     rows = cursor.execute(
         f"SELECT DISTINCT ON (contract) {_COLUMNS} FROM statements "  # noqa: S608
-        "WHERE contract = ANY(%s) AND period = %s AND own_position <= %s ORDER BY contract, version DESC",
-        (list(contracts), period, position),
+        "WHERE (%s::text[] IS NULL OR contract = ANY(%s)) AND period = %s AND own_position <= %s "
+        "ORDER BY contract, version DESC",
+        (named, named, period, position),
     )
     return {row[0]: Issued(*row) for row in rows}
 

@@ -17,7 +17,7 @@ from engine.store.database import Store
 from replay import again
 from replay.compare import Comparison, NotTheNextVersion, compare, movers
 from replay.restate import restate
-from tests.histories import messages, registered, signed
+from tests.histories import message, messages, registered, signed
 from tests.replay.test_restate import NOW, SIMPLE, approved, close, said, simple
 from tests.settlement.test_chains import DECEMBER, GUARANTEE, NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_recording import CHANNEL, store, take
@@ -143,3 +143,47 @@ def test_only_the_next_version_is_compared_and_nothing_is_written(store: Store) 
     with store.reading() as cursor:
         assert cursor.execute("SELECT count(*) FROM rulebook_versions").fetchone() == (1,)
     assert compared(store, book(SIMPLE % "60%", version=2), OCTOBER).totals["CNY"] == (Decimal(50), Decimal(60))
+
+
+def test_what_was_issued_and_is_nothing_now_is_told(store: Store) -> None:
+    simple(store, charge("1", "100", 10))
+    close(store, OCTOBER)
+    with store.reading() as cursor:
+        (october,) = again.replay(cursor, rules_position=1).periods
+        assert [d[3:5] for d in october.differences] == [("50.00", None)]
+    take(store, message("contract.terminated", "t", {"contract": "C-1", "valid_to": "2026-10-01"}))
+    with store.reading() as cursor:
+        (october,) = again.replay(cursor).periods
+        assert (october.statements, [d[3:5] for d in october.differences]) == (0, [("50.00", None)])
+    restate(store, NOW)
+    close(store, NOVEMBER)
+    with store.reading() as cursor:
+        assert [period.differences for period in again.replay(cursor).periods] == [(), ()]
+
+
+def test_of_contracts_that_are_settled_together_one_that_cannot_be_holds_all_and_is_named(store: Store) -> None:
+    steps = POOL_AND_GUARANTEE % ""
+    take(store, registered(), signed(valid_from="2026-10-01"), signed("C-2", valid_from="2026-11-01"))
+    take(store, book(steps, measures=USES), charge("1", "1000", 10), charge("2", "100", 11, "C-2"))
+    close(store, OCTOBER, NOVEMBER)
+    converted = (
+        POOL_AND_GUARANTEE % "  - {name: e, convert: {of: euros, to: CNY, publisher: ECB, on: last_day, within: 3}}\n"
+    )
+    euros = USES + ", euros: {event: billing.charged, sum: amount, currency: EUR}"
+    candidate = book(converted, measures=euros, version=2, valid_from="2026-10-01")
+    candidate = candidate.replace(b"currency: CNY\\n", b"currency: CNY\\ncurrencies: [EUR]\\n", 1)
+    take(store, charge("3", "9", 10))
+    assert take(store, approved(candidate, "v2")).recorded == 1
+    take(store, charge("4", "9", 10, currency="EUR"))
+    refused = restate(store, NOW).refused
+    assert {(each.contract, each.period) for each in refused} == {
+        ("C-1", "2026-10"), ("C-1", "2026-11"), ("C-2", "2026-11"),
+    }  # fmt: skip
+    assert any("settled together with C-1" in each.sentence for each in refused if each.contract == "C-2")
+
+
+USES = ", uses: {event: usage.recorded, sum: quantity}"
+POOL_AND_GUARANTEE = """\
+%s  - {name: pool share, pool: {of: sales, by: uses}}
+  - {name: due, guarantee: {of: pool share, minimum: 75, recoup_within: 2}, round: half_up}
+"""

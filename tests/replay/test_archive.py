@@ -29,6 +29,8 @@ from replay.archive.manifest import NAME, BrokenManifest
 from replay.archive.reading import Archive
 from replay.archive.segments import entries_of, events_frame
 from replay.archive.writing import OtherBuckets, seal
+from replay.audit.auditing import audit
+from replay.audit.findings import Check
 from tests.histories import CONTRACTS, message, registered, signed, volume
 from tests.replay.test_restate import SIMPLE, _emptied, close, simple
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
@@ -243,3 +245,22 @@ def test_killed_anywhere_it_leaves_no_half_segment_and_the_next_run_completes_it
     shutil.rmtree(folder)
     seal(store, folder)
     assert files(folder) == made
+
+
+def test_an_audit_checks_the_archive_and_finds_one_of_another_log(store: Store, tmp_path: Path) -> None:
+    simple(store, charge("1", "100", 10))
+    close(store, OCTOBER)
+    seal(store, tmp_path / "a")
+    assert audit(store, OCTOBER, Archive(str(tmp_path / "a"))).ok
+    segment = next((tmp_path / "a" / "events").iterdir())
+    kept = segment.read_bytes()
+    segment.write_bytes(kept[:-1] + b"?")
+    (found,) = audit(store, OCTOBER, Archive(str(tmp_path / "a"))).failed
+    assert (found.check, f"events/{segment.name}" in found.sentence) == (Check.archive, True)
+    segment.write_bytes(kept)
+    with store.writing() as cursor:
+        cursor.execute(
+            "UPDATE settle.batches SET recorded_at = recorded_at + interval '1 second' WHERE first_position = 1"
+        )
+    sentences = [each.sentence for each in audit(store, OCTOBER, Archive(str(tmp_path / "a"))).failed]
+    assert any("is of another log" in sentence for sentence in sentences)

@@ -269,7 +269,7 @@ def test_an_archive_is_checked_and_that_it_is_of_this_log(
     assert (proof.failed, proof.checked()[Check.archive]) == ([], (1, 0))
     tampered = tamper(state('"id":"3"', '"id":"x"', CHARGE))
     failed = [each for each in audit(tampered, NOVEMBER, archive).failed if each.check is Check.archive]
-    assert ["from another log" in each.sentence for each in failed] == [True]
+    assert ["is of another log" in each.sentence for each in failed] == [True]
     segment = archive.seals[0].segments[0]
     path = tmp_path / segment.path
     path.write_bytes(path.read_bytes()[:-1] + b"x")

@@ -1,0 +1,248 @@
+"""Everything that is stored: one class an event, under an explicit name that never changes.
+
+An event is frozen and complete in itself. Amounts and quantities are **micros**: integers of millionths of the unit.
+`source` and `id` are the event's identity, given by whoever made it; `time` is when it happened. When the engine learned
+it is not part of it: that is its position in the log.
+
+A shape that has to change gets a new stored name and a new class; the old class stays, so that history always loads.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import ClassVar, get_args
+
+import msgspec
+
+from engine.events.base import Event
+from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.reported import (
+    AssessmentEvent,
+    AssessmentOverridden,
+    AssessmentReassessed,
+    CaseAcknowledged,
+    CaseAnswered,
+    CaseClosed,
+    CaseEscalated,
+    CaseEvent,
+    CaseOpened,
+    CaseReopened,
+    ContentEvent,
+    ContentPublished,
+    ContentReviewed,
+    ContentSubmitted,
+    ContentWithdrawn,
+    PointsAdjusted,
+    PointsBurned,
+    PointsEvent,
+    ReportedEvent,
+    TrainingCompleted,
+    TrainingEnrolled,
+    TrainingEvent,
+)
+from engine.period import Calendar
+
+
+class LatePolicy(StrEnum):
+    """What an event does that comes after its period was closed: it becomes an adjustment; one that waits until a person
+    approves it; or it is suspended.
+    """
+
+    adjust = "adjust"
+    hold = "hold"
+    suspend = "suspend"
+
+
+class PartnerRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "partner.registered"
+    partner: str
+    name: str
+    kind: str
+    country: str | None = None
+    tax_id: str | None = None
+
+
+class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """In force on the days from `valid_from` up to, and without, `valid_to`. No `products` means all of them."""
+
+    NAME: ClassVar[str] = "contract.signed"
+    contract: str
+    partner: str
+    cooperation_model: str
+    rulebook: str
+    currency: str
+    valid_from: date
+    valid_to: date | None = None
+    calendar: Calendar = Calendar.monthly
+    time_zone: str = "UTC"
+    products: tuple[str, ...] | None = None
+    late_events: LatePolicy = LatePolicy.adjust
+
+
+class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`valid_to` is the first day on which the contract is no longer in force."""
+
+    NAME: ClassVar[str] = "contract.terminated"
+    contract: str
+    valid_to: date
+    reason: str | None = None
+
+
+class RulebookPublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`text` is the rulebook as written (YAML). One that reaches into closed periods has an author, and another approver."""
+
+    NAME: ClassVar[str] = "rulebook.published"
+    rulebook: str
+    version: int
+    text: str
+    author: str | None = None
+    approver: str | None = None
+
+
+class StreamedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An event of a contract that arrives in volume and is folded into facts. Numbers are micros."""
+
+    contract: str
+    product: str | None = None
+    meter: str | None = None
+    quantity: int | None = None
+    amount: int | None = None
+    currency: str | None = None
+    amounts: dict[str, int] | None = None
+    attributes: dict[str, str] | None = None
+    refunds: str | None = None
+    charged_at: datetime | None = None
+
+
+class UsageRecorded(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "usage.recorded"
+
+
+class BillingCharged(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "billing.charged"
+
+
+class BillingRefunded(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`refunds` is the id of the charge that is given back, `charged_at` when it was made."""
+
+    NAME: ClassVar[str] = "billing.refunded"
+
+
+class BillingWrittenOff(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`refunds` is the id of the charge that is given up, `charged_at` when it was made."""
+
+    NAME: ClassVar[str] = "billing.written_off"
+
+
+class BillingCollected(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "billing.collected"
+
+
+class AdvancePaid(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An advance to the partner, to be recouped from its share."""
+
+    NAME: ClassVar[str] = "advance.paid"
+
+
+class FxRatePublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One unit of `base` is `rate` of `quote` on the day. `rate` is canonical decimal text (engine.money.plain)."""
+
+    NAME: ClassVar[str] = "fx.rate_published"
+    publisher: str
+    base: str
+    quote: str
+    day: date
+    rate: str
+
+
+PartnerEvent = PartnerRegistered
+ContractEvent = ContractSigned | ContractTerminated
+RulebookEvent = RulebookPublished
+StatementEvent = StatementClosed | StatementRestated
+VolumeEvent = UsageRecorded | BillingCharged | BillingRefunded | BillingWrittenOff | BillingCollected | AdvancePaid
+# Those that are folded into partner facts.
+CountedEvent = CaseEvent | TrainingEvent | ContentEvent
+
+VOLUME: dict[str, type[StreamedEvent]] = {event.NAME: event for event in get_args(VolumeEvent)}
+REPORTED: dict[str, type[ReportedEvent]] = {
+    event.NAME: event
+    for base in (CaseEvent, TrainingEvent, ContentEvent, PointsEvent, AssessmentEvent)
+    for event in base.__subclasses__()
+}
+# Those that the engine alone makes: they are in the log, and never on the wire.
+ISSUED: dict[str, type[Event]] = {
+    event.NAME: event for event in (StatementClosed, StatementRestated, PeriodClosed, AssessmentCompleted)
+}
+_TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublished)
+BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished)}
+BY_NAME |= VOLUME | REPORTED | ISSUED
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_decoders = {name: msgspec.json.Decoder(event) for name, event in BY_NAME.items()}
+
+
+def encoded(event: Event) -> bytes:
+    """The event's stored state. Equal events have equal states, so a hash of it tells contents apart."""
+    return _encoder.encode(event)
+
+
+def decoded(name: str, state: bytes) -> Event:
+    """The event stored under `name`; a name or a state that this version does not know stops the engine."""
+    return _decoders[name].decode(state)
+
+
+__all__ = [
+    "BY_NAME",
+    "ISSUED",
+    "REPORTED",
+    "VOLUME",
+    "AdvancePaid",
+    "AssessmentCompleted",
+    "AssessmentEvent",
+    "AssessmentOverridden",
+    "AssessmentReassessed",
+    "BillingCharged",
+    "BillingCollected",
+    "BillingRefunded",
+    "BillingWrittenOff",
+    "CaseAcknowledged",
+    "CaseAnswered",
+    "CaseClosed",
+    "CaseEscalated",
+    "CaseEvent",
+    "CaseOpened",
+    "CaseReopened",
+    "ContentEvent",
+    "ContentPublished",
+    "ContentReviewed",
+    "ContentSubmitted",
+    "ContentWithdrawn",
+    "ContractEvent",
+    "ContractSigned",
+    "ContractTerminated",
+    "CountedEvent",
+    "Event",
+    "FxRatePublished",
+    "LatePolicy",
+    "PartnerEvent",
+    "PartnerRegistered",
+    "PeriodClosed",
+    "PointsAdjusted",
+    "PointsBurned",
+    "PointsEvent",
+    "ReportedEvent",
+    "RulebookEvent",
+    "RulebookPublished",
+    "StatementClosed",
+    "StatementEvent",
+    "StatementRestated",
+    "StreamedEvent",
+    "TrainingCompleted",
+    "TrainingEnrolled",
+    "TrainingEvent",
+    "UsageRecorded",
+    "VolumeEvent",
+    "decoded",
+    "encoded",
+]

@@ -1,0 +1,153 @@
+"""Events about a partner: cases, training, content, points and assessments."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import ClassVar
+
+from engine.events.base import Event
+
+
+class ReportedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """An event about a partner and perhaps one of its contracts. Numbers are micros."""
+
+    partner: str
+    contract: str | None = None
+
+
+class CaseEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step in the life of a case: a consultation, a complaint, or a report of a business failure."""
+
+    case: str
+    kind: str
+    product: str | None = None
+    service: str | None = None
+    severity: str | None = None
+
+
+class CaseOpened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "case.opened"
+
+
+class CaseAcknowledged(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "case.acknowledged"
+
+
+class CaseAnswered(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`minutes` is how long the answer took."""
+
+    NAME: ClassVar[str] = "case.answered"
+    on_time: bool | None = None
+    minutes: int | None = None
+
+
+class CaseEscalated(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "case.escalated"
+
+
+class CaseClosed(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`minutes` is how long a failure lasted, `affected` how many uses it hit, `late` whether it was reported late."""
+
+    NAME: ClassVar[str] = "case.closed"
+    upheld: bool | None = None
+    minutes: int | None = None
+    affected: int | None = None
+    compensation: int | None = None
+    currency: str | None = None
+    late: bool | None = None
+
+
+class CaseReopened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "case.reopened"
+
+
+class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step of a partner's people through a course."""
+
+    course: str
+    participant: str | None = None
+
+
+class TrainingEnrolled(TrainingEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "training.enrolled"
+
+
+class TrainingCompleted(TrainingEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`expires` is the first day on which the certificate is no longer valid."""
+
+    NAME: ClassVar[str] = "training.completed"
+    certificate: str | None = None
+    expires: date | None = None
+
+
+class ContentEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step in the life of a piece of content."""
+
+    content: str
+    product: str | None = None
+
+
+class ContentSubmitted(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "content.submitted"
+    on_time: bool | None = None
+
+
+class ContentReviewed(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "content.reviewed"
+    approved: bool
+
+
+class ContentPublished(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "content.published"
+    on_time: bool | None = None
+
+
+class ContentWithdrawn(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "content.withdrawn"
+
+
+class PointsEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A change of a points account by hand. `program` is the rulebook that keeps it; `points` are micros."""
+
+    program: str
+    points: int
+    reason: str
+
+
+class PointsAdjusted(PointsEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Points given, or taken away where they are negative."""
+
+    NAME: ClassVar[str] = "points.adjusted"
+    author: str
+    approver: str
+
+
+class PointsBurned(PointsEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Points spent; above 0. `reference` names what for."""
+
+    NAME: ClassVar[str] = "points.burned"
+    reference: str | None = None
+
+
+class AssessmentEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a person decides about an assessment. `scorecard` is the rulebook that has it."""
+
+    scorecard: str
+    period: str
+    reason: str
+    author: str
+
+
+class AssessmentOverridden(AssessmentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The grade that stands instead of the assessed one. `score` is in micros."""
+
+    NAME: ClassVar[str] = "assessment.overridden"
+    grade: str
+    approver: str
+    score: int | None = None
+
+
+class AssessmentReassessed(AssessmentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Asks that a score that was issued be computed again."""
+
+    NAME: ClassVar[str] = "assessment.reassessed"
