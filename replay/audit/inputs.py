@@ -43,7 +43,8 @@ _COVERS = {
 
 
 def check_inputs(basis: Basis) -> Iterator[Finding]:
-    wrong = _differing_facts(basis)
+    wrong, late = _differing_facts(basis), _late_known(basis)
+    yield from late.values()
     for each in basis.issued.statements:
         contract = basis.contract(each)
         if contract is None:
@@ -62,6 +63,26 @@ def check_inputs(basis: Basis) -> Iterator[Finding]:
         yield from _origins(basis, each)
         yield from _grades(basis, each, contract)
         yield from _rulebook_and_rates(basis, each, contract)
+
+
+def _late_known(basis: Basis) -> dict[tuple[str, str, int], Finding]:
+    """By statement the finding that it was not closed at the end of the log: it could have left out what came last.
+
+    What is closed at once follows in the log directly on the position that it names.
+    """
+    at_once: dict[int, list[Statement]] = {}
+    for each in basis.issued.statements:
+        if not each.is_again:
+            at_once.setdefault(each.position, []).append(each)
+    found = {}
+    for position, statements in at_once.items():
+        for place, each in enumerate(sorted(statements, key=lambda one: one.entry.position), position + 1):
+            if each.entry.position != place:
+                sentence = (
+                    f"it knew the log up to position {position}, and was issued at {each.entry.position}, not {place}"
+                )
+                found[each.key] = fails(each.contract, each.name, Check.seals, sentence)
+    return found
 
 
 def is_ended(statement: Statement, contract: Contract) -> bool:

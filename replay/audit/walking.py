@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from engine.events import PeriodClosed, decoded
+from engine.events import PeriodClosed, StatementClosed, StatementRestated, decoded
 from engine.projections.seals import Chain, Entry
 from replay.audit.findings import Check, Finding, fails, holds
-from replay.audit.issued import UNREADABLE
+from replay.audit.issued import UNREADABLE, Statement
 
 _NAMED_MAX = 10
+_VERSIONS = frozenset({StatementClosed.NAME, StatementRestated.NAME})
 
 
 class Walk:
@@ -30,11 +31,15 @@ class Walk:
         self._closings = 0
         self._broken: tuple[int, str] | None = None
         self._told: list[Finding] = []
+        # By the position of each version of a statement, where the last event before it is that was not issued with it.
+        self._before: dict[int, int] = {}
+        self._issuing, self._foreign = "", 0
 
     def add(self, page: Sequence[Entry]) -> None:
         leaves: list[bytes] = []
         for entry in page:
             self._order(entry)
+            self._follow(entry)
             if entry.name == PeriodClosed.NAME:
                 self._extend(leaves)
                 self._compare(entry)
@@ -63,6 +68,22 @@ class Walk:
                 f"version {before}"
             )
         self._versions[entry.stream] = entry.version
+
+    def _follow(self, entry: Entry) -> None:
+        if entry.name not in _VERSIONS:
+            self._issuing, self._foreign = "", entry.position
+            return
+        if entry.name != self._issuing:
+            self._issuing, self._foreign = entry.name, entry.position - 1
+        self._before[entry.position] = self._foreign
+
+    def unknown(self, statements: Iterable[Statement]) -> Iterator[Finding]:
+        """Of statements that did not know all that was in the log when they were issued."""
+        for each in statements:
+            before = self._before.get(each.entry.position, 0)
+            if each.position < before:
+                sentence = f"it knew the log up to position {each.position}, and there were events up to {before}"
+                yield fails(each.contract, each.name, Check.seals, sentence)
 
     def _compare(self, entry: Entry) -> None:
         try:

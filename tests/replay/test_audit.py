@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from engine.settlement import closing
 from engine.store.database import Store
+from replay.archive.reading import Archive
+from replay.archive.writing import seal
 from replay.audit import auditing
 from replay.audit.auditing import NothingIssued, audit
 from replay.audit.findings import Check
@@ -216,6 +219,13 @@ def test_the_scores_that_people_read_are_those_of_the_log(store: Store, sql: str
     assert [each for each in failed if (each.contract, each.check) == ("P-2", Check.tables) and words in each.sentence]
 
 
+def test_a_statement_that_left_out_what_came_last_is_named(tamper: Callable[[str], Store]) -> None:
+    sql = state('"position":11,', '"position":10,', "topic = 'statement.restated'")
+    assert ("C-1", "it knew the log up to position 10, and there were events up to 11") in [
+        (each.contract, each.sentence) for each in audit(tamper(sql), DECEMBER).failed
+    ]
+
+
 def test_what_is_folded_is_no_evidence(kept: Store) -> None:
     with kept.writing() as cursor:
         cursor.execute("UPDATE facts SET value_micros = value_micros + 1")
@@ -248,6 +258,23 @@ def test_what_no_closing_commits_to_is_said(store: Store, monkeypatch: pytest.Mo
     assert "no closing" in failed.sentence
     close(store, OCTOBER)
     assert audit(store, OCTOBER).failed == []
+
+
+def test_an_archive_is_checked_and_that_it_is_of_this_log(
+    tamper: Callable[[str], Store], kept: Store, tmp_path: Path
+) -> None:
+    seal(kept, tmp_path)
+    archive = Archive(str(tmp_path))
+    proof = audit(kept, NOVEMBER, archive)
+    assert (proof.failed, proof.checked()[Check.archive]) == ([], (1, 0))
+    tampered = tamper(state('"id":"3"', '"id":"x"', CHARGE))
+    failed = [each for each in audit(tampered, NOVEMBER, archive).failed if each.check is Check.archive]
+    assert ["is of another log" in each.sentence for each in failed] == [True]
+    segment = archive.seals[0].segments[0]
+    path = tmp_path / segment.path
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    failed = [each for each in audit(tampered, NOVEMBER, archive).failed if each.check is Check.archive]
+    assert any(segment.path in each.sentence for each in failed)
 
 
 def test_progress_is_told_up_to_the_end(kept: Store) -> None:
