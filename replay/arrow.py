@@ -15,6 +15,7 @@ from engine.facts import OWN_DIMENSIONS
 from engine.period import located
 from engine.projections import facts as projection
 from engine.projections.facts import FACTS, FURTHER, attribute
+from replay.archive.reading import stated
 from replay.known import Known
 from replay.spread import Job, statements
 
@@ -38,11 +39,12 @@ def facts_of(events: Any, everything: Known) -> pa.Table:  # noqa: ANN401
     names = set(frame["contract"].unique())
     terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain")
     wanted = projection.dimensions(terms["grain"]) - OWN_DIMENSIONS
-    missing = [attribute(name) for name in sorted(wanted) if attribute(name) not in frame.columns]
+    # Sealed before a rulebook asked for the dimension: it is among the attributes all the same.
+    missing = [name for name in sorted(wanted) if attribute(name) not in frame.columns]
     further = (
         frame.filter(pl.col("amounts").list.len() > 0).select("seq", "amounts").explode("amounts").unnest("amounts")
     )
-    known = frame.drop("period", "amounts").with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in missing)
+    known = frame.drop("period", "amounts").with_columns(stated(name) for name in missing)
     folded = projection.fold(located(known.join(terms, on="contract")), further.select(FURTHER.names()))
     return to_arrow(projection.merged(folded))
 

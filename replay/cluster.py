@@ -1,4 +1,4 @@
-"""The buckets of a replay on a Dask cluster: the same functions as on this machine, on workers that read the archive themselves.
+"""The buckets of a replay on a Dask cluster: the same functions as on this machine, on workers that read the segments themselves.
 
 Needs the extra `cluster` (distributed, pyarrow). A worker that dies has its buckets done again by another.
 """
@@ -17,6 +17,7 @@ from replay.arrow import from_arrow, to_arrow
 from replay.spread import Job, Part, bucket, tails
 
 RETRIES = 5
+ANSWER_SECONDS_MAX = 10.0
 
 
 class NoCluster(Refused):
@@ -26,7 +27,7 @@ class NoCluster(Refused):
 class Dask:
     """A cluster: the one at the scheduler's address, or one of this machine's own processes."""
 
-    def __init__(self, scheduler: str | None = None, workers: int = 2) -> None:
+    def __init__(self, scheduler: str | None = None, workers: int = 2, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
         try:
             from distributed import Client, LocalCluster  # noqa: PLC0415 - only who asks for a cluster needs it
         except ImportError:
@@ -41,7 +42,7 @@ class Dask:
                 host="127.0.0.1",
             )
         try:
-            self.client = Client(scheduler or self._cluster, timeout=10)
+            self.client = Client(scheduler or self._cluster, timeout=seconds_max)
         except (OSError, TimeoutError) as error:
             raise NoCluster(
                 f"no scheduler answers at {scheduler}: {error}; name one with --scheduler ADDRESS"
@@ -60,9 +61,11 @@ class Dask:
         from distributed import as_completed  # noqa: PLC0415
 
         # A task, because what is scattered is lost for ever with the worker that holds it, and a task is done again.
-        packed = self.client.submit(bytes, pickle.dumps(job), pure=False, retries=RETRIES)
+        # The archive with its seals as we read them: what is sealed meanwhile is in the tail already.
+        work = pickle.dumps((archive.anywhere(), job))
+        packed = self.client.submit(bytes, work, pure=False, retries=RETRIES)
         futures = [
-            self.client.submit(_bucket, archive.location, packed, number, to_arrow(own), pure=False, retries=RETRIES)
+            self.client.submit(_bucket, packed, number, to_arrow(own), pure=False, retries=RETRIES)
             for number, own in tails(archive, tail).items()
         ]
         for future in as_completed(futures):
@@ -70,7 +73,8 @@ class Dask:
             yield Part(pl.DataFrame(pl.from_arrow(statements)), from_arrow(facts), events)
 
 
-def _bucket(location: str, packed: bytes, number: int, tail: Any) -> tuple[Any, Any, int]:  # noqa: ANN401 - Arrow tables
-    job: Job = pickle.loads(packed)  # noqa: S301 - sent by our own client, over the cluster's own connection
-    part = bucket(Archive(location), job, number, from_arrow(tail))
+def _bucket(packed: bytes, number: int, tail: Any) -> tuple[Any, Any, int]:  # noqa: ANN401 - Arrow tables
+    work: tuple[Archive, Job] = pickle.loads(packed)  # noqa: S301 - sent by our own client, over the cluster's own connection
+    archive, job = work
+    part = bucket(archive, job, number, from_arrow(tail))
     return part.statements.to_arrow(), to_arrow(part.facts), part.events

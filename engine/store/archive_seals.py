@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
+import psycopg
+
 from engine.store import recorder, statements
-from engine.store.database import Rows
+from engine.store.database import Rows, StoreUnavailable
+
+WAIT_MS = 2_000
 
 
 class Recorded(NamedTuple):
@@ -16,6 +21,27 @@ class Recorded(NamedTuple):
     first: int
     last: int
     buckets: int
+
+
+class AlreadySealing(Exception):
+    """Another process seals the log of this store."""
+
+
+@contextmanager
+def alone(conninfo: str) -> Iterator[None]:
+    """One process at a time, until the block ends or the process dies. Raises AlreadySealing, StoreUnavailable."""
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(str(error).strip()) from error
+    with connection:
+        # The server lets go of a killed process's lock a moment later: whoever runs again at once waits for that.
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{WAIT_MS}ms",))
+        try:
+            connection.execute("SELECT pg_advisory_lock(hashtextextended('settle.archive', 0))")
+        except psycopg.errors.LockNotAvailable:
+            raise AlreadySealing from None
+        yield
 
 
 def recorded(cursor: Rows) -> list[Recorded]:
@@ -36,9 +62,18 @@ def next_seal(cursor: Rows, before: Sequence[Recorded], buckets: int) -> Recorde
     ).fetchone()
     assert row is not None
     last = recorder.last_position(cursor)
-    closed = statements.count(cursor) > 0
-    if last == after or not closed or not (row[0] or statements.late_events(cursor)):
+    if last == after or not statements.count(cursor):
+        return None
+    late = sum(statements.late_events(cursor).values())
+    # Late events stay late until they are restated, which is a statement of its own: more of them are new ones.
+    if not row[0] and late == _late(cursor):
         return None
     made = Recorded(len(before) + 1, after + 1, last, before[0].buckets if before else buckets)
-    cursor.execute("INSERT INTO settle.archive_seals VALUES (%s, %s, %s, %s)", made)
+    cursor.execute("INSERT INTO settle.archive_seals VALUES (%s, %s, %s, %s, %s)", (*made, late))
     return made
+
+
+def _late(cursor: Rows) -> int:
+    """How many late events there were when the last seal was decided."""
+    row = cursor.execute("SELECT late FROM settle.archive_seals ORDER BY number DESC LIMIT 1").fetchone()
+    return 0 if row is None else int(row[0])

@@ -67,12 +67,13 @@ CREATE INDEX suspense_identity ON settle.suspense (identity);
 CREATE INDEX suspense_state ON settle.suspense (state, id);
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
 
--- Which positions each seal of the archive covers.
+-- Which positions each seal of the archive covers, and how many late events nobody had restated when it was decided.
 CREATE TABLE settle.archive_seals (
     number int PRIMARY KEY,
     first bigint NOT NULL,
     last bigint NOT NULL,
-    buckets int NOT NULL CHECK (buckets > 0)
+    buckets int NOT NULL CHECK (buckets > 0),
+    late bigint NOT NULL DEFAULT 0
 );
 """
 

@@ -22,7 +22,8 @@ FORMAT = 1
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One Parquet file. `kind` is events, issued or told; `bucket` is -1 where it has none.
 
-    `attributes` are those that have a column of their own, `further` the number of rows with further amounts. Times are ISO 8601 in UTC, of the events; periods are first days.
+    `attributes` are those that have a column of their own, `further` the number of rows with further amounts; periods are
+    first days, `bytes` and `sha256` those of the file.
     """
 
     kind: str

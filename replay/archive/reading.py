@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from pathlib import Path
 
 import polars as pl
 
@@ -42,6 +44,13 @@ class Archive:
             for segment in seal.segments
             if segment.kind == kind and bucket in {None, segment.bucket} and (to is None or segment.first <= to)
         ]
+
+    def anywhere(self) -> Archive:
+        """The same seals at a location that does not depend on the folder in which a process runs."""
+        found = copy(self)
+        if "://" not in self.location:
+            found.location = str(Path(self.location).resolve())
+        return found
 
     def address(self, segment: Segment) -> str:
         return f"{self.location}/{segment.path}"
@@ -94,7 +103,7 @@ class Archive:
             promoted = {attribute(name): pl.String() for name in sorted(wanted - missing)}
             frame = pl.scan_parquet(addresses, schema=pl.Schema({**EVENTS, **promoted}), extra_columns="ignore")
             # Sealed before a rulebook asked for the dimension: it is among the attributes all the same.
-            frames.append(frame.with_columns(_stated(name) for name in sorted(missing)))
+            frames.append(frame.with_columns(stated(name) for name in sorted(missing)))
         events = pl.concat(frames, how="diagonal")
         if to is not None and any(segment.last > to for segment in segments):
             events = events.filter(pl.col("position") <= to)
@@ -144,7 +153,7 @@ class Archive:
 _SLICE = 250_000
 
 
-def _stated(name: str) -> pl.Expr:
-    """The value of an attribute that has no column of its own, from all that the event states."""
+def stated(name: str) -> pl.Expr:
+    """As `attribute:NAME` the value of an attribute that has no column of its own, from all that the event states."""
     pairs = pl.col("attributes").list.filter(pl.element().struct.field("name") == name)
     return pairs.list.first().struct.field("value").alias(attribute(name))

@@ -43,6 +43,10 @@ class ArchiveElsewhere(Refused):
     code = "archive-not-local"
 
 
+class SealingRuns(Refused):
+    code = "sealing-runs"
+
+
 class Sealed(NamedTuple):
     """What was done: seals made again since their files were not there, and the new one, where there was something to seal."""
 
@@ -52,7 +56,15 @@ class Sealed(NamedTuple):
 
 
 def seal(store: Store, folder: Path, buckets: int | None = None, progress: Progress = lambda *_: None) -> Sealed:
-    """Seals the log up to its end, if closed periods rest on anything that is not sealed. Raises OtherBuckets."""
+    """Seals the log up to its end, if closed periods rest on anything that is not sealed. Raises OtherBuckets, SealingRuns."""
+    try:
+        with archive_seals.alone(store.conninfo):
+            return _sealed(store, folder, buckets, progress)
+    except archive_seals.AlreadySealing:
+        raise SealingRuns("another settle archive seals this log now; wait until it ends, and run it again") from None
+
+
+def _sealed(store: Store, folder: Path, buckets: int | None, progress: Progress) -> Sealed:
     with store.writing() as cursor:
         recorder.lock(cursor)
         seals = archive_seals.recorded(cursor)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from engine.events import VOLUME
 from engine.projections.facts import KEY
 from engine.settlement import sealing
+from engine.store import archive_seals, log, recorder, registry
 from engine.store import facts as fact_store
-from engine.store import log, recorder, registry
 from engine.store import seals as seal_store
 from engine.store.database import Store
 from replay import again, history, known
@@ -28,7 +28,7 @@ from replay.archive.checking import check
 from replay.archive.manifest import NAME, BrokenManifest
 from replay.archive.reading import Archive
 from replay.archive.segments import entries_of, events_frame
-from replay.archive.writing import OtherBuckets, seal
+from replay.archive.writing import OtherBuckets, SealingRuns, seal
 from replay.audit.auditing import audit
 from replay.audit.findings import Check
 from tests.histories import CONTRACTS, message, registered, signed, volume
@@ -49,6 +49,11 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def names(folder: Path) -> set[str]:
+    """Without reading them: a file may be renamed while we look."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
 def test_sealing_again_changes_nothing_and_a_late_event_goes_to_a_further_segment(store: Store, tmp_path: Path) -> None:
     simple(store, charge("1", "100", 10))
     assert seal(store, tmp_path / "a").new is None
@@ -67,6 +72,22 @@ def test_sealing_again_changes_nothing_and_a_late_event_goes_to_a_further_segmen
     }
     assert [segment.rows for segment in Archive(str(tmp_path / "a")).segments("events")] == [1, 2]
     assert not list(check(Archive(str(tmp_path / "a"))))
+    take(store, charge("open again", "1", 11))
+    assert seal(store, tmp_path / "a").new is None
+    take(store, charge("late again", "7", 10))
+    assert seal(store, tmp_path / "a").new is not None
+
+
+def test_only_one_process_seals_a_log(
+    store: Store, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_seals, "WAIT_MS", 10)
+    simple(store, charge("1", "100", 10))
+    close(store, OCTOBER)
+    with archive_seals.alone(database), pytest.raises(SealingRuns):
+        seal(store, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert seal(store, tmp_path / "a").new is not None
 
 
 def test_deleted_it_is_made_again_byte_for_byte(store: Store, tmp_path: Path) -> None:
@@ -227,7 +248,7 @@ def test_killed_anywhere_it_leaves_no_half_segment_and_the_next_run_completes_it
         process.stdout.readline()
         deadline = time.monotonic() + 20
         wanted = rng.randrange(1, 14)
-        while process.poll() is None and len(files(folder)) < wanted and time.monotonic() < deadline:
+        while process.poll() is None and len(names(folder)) < wanted and time.monotonic() < deadline:
             pass
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ from replay.archive.writing import seal
 from replay.cluster import Dask, NoCluster
 from replay.spread import Job, Part
 from tests.histories import message, registered, signed
-from tests.replay.test_restate import close
+from tests.replay.test_restate import SIMPLE, close, simple
 from tests.settlement import test_chains as chains
 from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_recording import store, take
@@ -81,9 +81,19 @@ def test_two_workers_of_which_one_is_killed_give_the_same_digest(store: Store, t
             assert again.replay(cursor, last=DECEMBER, archive=archive, engine=cluster) == expected
 
 
+def test_what_is_sealed_while_a_cluster_works_is_not_counted_twice(store: Store, tmp_path: Path) -> None:
+    archive = filled(store, tmp_path / "a", 2)
+    assert seal(store, tmp_path / "a").new is not None
+    assert Archive(archive.location).last > archive.last
+    with Dask(workers=1) as cluster, store.reading() as cursor:
+        assert again.replay(cursor, last=DECEMBER, archive=archive, engine=cluster) == again.replay(
+            cursor, last=DECEMBER
+        )
+
+
 def test_a_scheduler_that_does_not_answer_is_refused() -> None:
     with pytest.raises(NoCluster, match=r"no scheduler answers at tcp://127\.0\.0\.1:9"):
-        Dask("tcp://127.0.0.1:9")
+        Dask("tcp://127.0.0.1:9", seconds_max=0.5)
 
 
 def test_the_steps_are_functions_from_arrow_to_arrow(store: Store, tmp_path: Path) -> None:
@@ -101,6 +111,23 @@ def test_the_steps_are_functions_from_arrow_to_arrow(store: Store, tmp_path: Pat
     again_ = pl.DataFrame(pl.from_arrow(arrow.statements_of(facts, pickle.loads(pickle.dumps(job)))))  # noqa: S301
     assert set(again_["digest"]) <= expected
     assert again_.height == len(expected)
+
+
+def test_the_arrow_fold_knows_a_dimension_that_was_published_after_the_sealing(store: Store, tmp_path: Path) -> None:
+    said = {"contract": "C-1", "amount": "5", "currency": "CNY", "attributes": {"province": "GD"}}
+    simple(store, charge("1", "100", 10), message("billing.charged", "2", said, "2026-10-11T00:00:00Z"))
+    close(store, OCTOBER)
+    seal(store, tmp_path / "a", 1)
+    finer = book(SIMPLE % "50%", version=2, valid_from="2026-12-01")
+    take(store, finer.replace(b"\\nwaterfall", b"\\ndimensions: [province]\\nwaterfall"))
+    archive = Archive(str(tmp_path / "a"))
+    with store.reading() as cursor:
+        everything, live = known.live(cursor), fact_store.all_live(cursor)
+    assert live["dimensions"].n_unique() == 2
+    (segment,) = archive.segments("events")
+    assert segment.attributes == ()
+    facts = arrow.facts_of(pl.read_parquet(archive.address(segment)).to_arrow(), everything)
+    assert arrow.from_arrow(facts).sort(KEY).equals(live.sort(KEY))
 
 
 def _digests(cursor: Rows) -> set[str]:
