@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import psycopg
-
 from engine.store import recorder, statements
-from engine.store.database import Rows, StoreUnavailable
-
-WAIT_MS = 2_000
+from engine.store.database import Rows
 
 
 class Recorded(NamedTuple):
@@ -21,27 +16,6 @@ class Recorded(NamedTuple):
     first: int
     last: int
     buckets: int
-
-
-class AlreadySealing(Exception):
-    """Another process seals the log of this store."""
-
-
-@contextmanager
-def alone(conninfo: str) -> Iterator[None]:
-    """One process at a time, until the block ends or the process dies. Raises AlreadySealing, StoreUnavailable."""
-    try:
-        connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=5)
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(str(error).strip()) from error
-    with connection:
-        # The server lets go of a killed process's lock a moment later: whoever runs again at once waits for that.
-        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{WAIT_MS}ms",))
-        try:
-            connection.execute("SELECT pg_advisory_lock(hashtextextended('settle.archive', 0))")
-        except psycopg.errors.LockNotAvailable:
-            raise AlreadySealing from None
-        yield
 
 
 def recorded(cursor: Rows) -> list[Recorded]:

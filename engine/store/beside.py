@@ -6,8 +6,6 @@ Only projections move. What came from outside (`engine.store.schema.SOURCES`) an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psycopg
 
@@ -32,20 +30,6 @@ class InUse(Exception):
 
 class OtherVersion(Exception):
     """The projections beside the live ones were made by another version of the engine."""
-
-
-class AlreadyRunning(Exception):
-    """Another process works on the projections beside the live ones."""
-
-
-@contextmanager
-def alone(conninfo: str) -> Iterator[None]:
-    """One process at a time, until the block ends or the process dies. Raises AlreadyRunning."""
-    with psycopg.connect(conninfo, autocommit=True, connect_timeout=5) as connection:
-        row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended('settle.rebuild', 0))").fetchone()
-        if row is None or not row[0]:
-            raise AlreadyRunning
-        yield
 
 
 def make(cursor: Rows) -> None:

@@ -20,6 +20,7 @@ from engine.events import VOLUME, StatementClosed, StatementRestated, decoded
 from engine.facts import OWN_DIMENSIONS, Grain
 from engine.projections.seals import BLOCK, Chain, Entry
 from engine.store import archive_seals, log, recorder, registry
+from engine.store.alone import AlreadyRunning, alone
 from engine.store.archive_seals import Recorded
 from engine.store.database import Rows, Store
 from replay.archive import manifest
@@ -58,9 +59,9 @@ class Sealed(NamedTuple):
 def seal(store: Store, folder: Path, buckets: int | None = None, progress: Progress = lambda *_: None) -> Sealed:
     """Seals the log up to its end, if closed periods rest on anything that is not sealed. Raises OtherBuckets, SealingRuns."""
     try:
-        with archive_seals.alone(store.conninfo):
+        with alone(store.conninfo, "archive"):
             return _sealed(store, folder, buckets, progress)
-    except archive_seals.AlreadySealing:
+    except AlreadyRunning:
         raise SealingRuns("another settle archive seals this log now; wait until it ends, and run it again") from None
 
 

@@ -22,6 +22,7 @@ from engine.aggregates.refusal import Refused
 from engine.projections.seals import BLOCK
 from engine.settlement import sealing
 from engine.store import beside, differences, log, recorder, seals
+from engine.store.alone import AlreadyRunning, alone
 from engine.store.beside import BEFORE, NEXT
 from engine.store.database import Rows, Store
 from engine.store.differences import Difference, Sum, Table, Touched
@@ -144,9 +145,9 @@ def rollback(store: Store, *, progress: Progress = lambda *_: None) -> RolledBac
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
     try:
-        with beside.alone(store.conninfo):
+        with alone(store.conninfo, "rebuild"):
             yield
-    except beside.AlreadyRunning:
+    except AlreadyRunning:
         raise RebuildRunning(
             "another settle rebuild is at work on this store; wait until it ends, or stop it: this one then goes on where it was"
         ) from None

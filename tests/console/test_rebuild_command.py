@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 
+from engine.store.alone import alone
 from engine.store import beside
 from tests.console.test_commands import Settle, filled, settle
 
@@ -50,6 +51,6 @@ def test_differences_are_listed_and_refused_until_they_are_accepted(filled: Sett
 def test_refusals_say_what_to_do(settle: Settle, database: str, tmp_path: Path) -> None:
     assert "no tables of before a rebuild" in settle("rebuild", "--rollback").err
     assert settle("rebuild", "--rollback", "--fresh").status == 2
-    with beside.alone(database):
+    with alone(database, "rebuild"):
         running = settle("rebuild")
     assert (running.status, "another settle rebuild is at work" in running.err) == (1, True)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from engine.events import VOLUME
 from engine.projections.facts import KEY
 from engine.settlement import sealing
-from engine.store import archive_seals, log, recorder, registry
+from engine.store import alone, log, recorder, registry
 from engine.store import facts as fact_store
 from engine.store import seals as seal_store
 from engine.store.database import Store
@@ -81,10 +81,10 @@ def test_sealing_again_changes_nothing_and_a_late_event_goes_to_a_further_segmen
 def test_only_one_process_seals_a_log(
     store: Store, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_seals, "WAIT_MS", 10)
+    monkeypatch.setattr(alone, "WAIT_MS", 10)
     simple(store, charge("1", "100", 10))
     close(store, OCTOBER)
-    with archive_seals.alone(database), pytest.raises(SealingRuns):
+    with alone.alone(database, "archive"), pytest.raises(SealingRuns):
         seal(store, tmp_path / "a")
     assert not (tmp_path / "a").exists()
     assert seal(store, tmp_path / "a").new is not None

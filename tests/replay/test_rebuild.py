@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from console import status
 from engine.settlement import closing, scoring
+from engine.store.alone import alone
 from engine.store import beside, differences, recorder
 from engine.store.database import Store
 from replay.facts import verify
@@ -312,7 +313,7 @@ def test_there_is_nothing_to_roll_back_before_a_rebuild_and_one_runs_at_a_time(s
     take(store, registered(), signed())
     with pytest.raises(running.NothingToRollBack, match="kept by the settle rebuild"):
         rollback(store)
-    with beside.alone(store.conninfo):
+    with alone(store.conninfo, "rebuild"):
         for act in (rebuild, rollback):
             with pytest.raises(running.RebuildRunning, match="wait until it ends"):
                 act(store)

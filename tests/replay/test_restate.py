@@ -263,7 +263,7 @@ def test_issued_plus_adjustments_is_what_is_computed_now(store: Store, history: 
     world = _World(store)
     for each in history:
         world.act(*each)
-    restate(store, NOW)
+    refused = {(each.contract, each.period) for each in restate(store, NOW).refused}
     assert restate(store, NOW).restated == ()
     now = statements_now(store)
     by_statement: dict[tuple[str, str], list[Issued]] = {}
@@ -273,7 +273,7 @@ def test_issued_plus_adjustments_is_what_is_computed_now(store: Store, history: 
         first, last = restating.own(versions[0]), restating.own(versions[-1])
         if key in now:
             assert restating.amounts(last) == restating.amounts(now[key])
-        else:
+        elif key not in refused:
             assert last["lines"] == []  # the contract was not in force then
         added = [json.loads(each.adjustment) for each in versions[1:]]
         total = sum((Decimal(row["amount"]) for each in added for row in each["payable"]), Decimal(0))
@@ -281,10 +281,14 @@ def test_issued_plus_adjustments_is_what_is_computed_now(store: Store, history: 
         for party in {p["party"] for p in (*first["parties"], *last["parties"])}:
             assert _of(first, party) + _added(added, party) == _of(last, party)
     # Whatever waits is taken up by the next statement, once, and nothing is left over.
-    for period in MONTHS:
-        closing.close(store, period, NOW)
+    held = {each.contract for period in MONTHS for each in closing.close(store, period, NOW).refused}
     taken = [a for each in issued(store) if each.version == 1 for a in json.loads(each.statement)["adjustments"]]
-    made = [json.loads(each.adjustment) for each in issued(store) if each.version > 1]
+    # What a contract cannot be settled for waits with it.
+    made = [
+        json.loads(each.adjustment)
+        for each in issued(store)
+        if each.version > 1 and not (each.taken_by is None and each.contract in held)
+    ]
     assert sorted(map(json.dumps, taken)) == sorted(map(json.dumps, made))
     assert restate(store, NOW).restated == ()
     assert not verify(store).differences
