@@ -199,7 +199,10 @@ def open_statement(cursor: Rows, contract: Contract, period: Period) -> Calculat
     checked(contract, period)
     books = Books(cursor, [contract.rulebook])
     rulebook = books.for_period(contract, period)
-    group = gathered(cursor, books, rulebook, period, beside(cursor, books, contract, period))
+    try:
+        group = gathered(cursor, books, rulebook, period, beside(cursor, books, contract, period))
+    except (AmountTooLarge, Unsettleable) as error:  # of an earlier period, whose balances this one takes
+        raise refusal_of(error, period) from error
     return calculated(group, contract.contract, concluded(group).contracts[contract.contract], adjustments)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from engine.store.alone import alone
 from engine.store import beside
+from engine.store.alone import alone
 from tests.console.test_commands import Settle, filled, settle
 
 __all__ = ["filled", "settle"]

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from console import status
 from engine.settlement import closing, scoring
-from engine.store.alone import alone
 from engine.store import beside, differences, recorder
+from engine.store.alone import alone
 from engine.store.database import Store
 from replay.facts import verify
 from replay.rebuild import folding, running

@@ -316,3 +316,12 @@ def test_unknown_partners_and_partners_without_points_are_refused(store: Store) 
         assert refused.value.code == code
     with pytest.raises(scoring.NotAssessed):
         standing(store, "P-1")
+
+
+def test_an_open_period_whose_earlier_one_cannot_be_settled_is_refused(store: Store) -> None:
+    charges = ", charges: {event: billing.charged, count: events}"
+    steps = "  - {name: base, amount: sales / (charges - 1)}\n" + GUARANTEE.replace("10% * sales", "base")
+    take(store, registered(), signed(valid_from="2026-10-01"), book(steps, measures=charges), charge("1", "5", 10))
+    with pytest.raises(Refused, match="divides by zero") as refused:
+        amounts(store, NOVEMBER)
+    assert refused.value.code == "cannot-settle"
