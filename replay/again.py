@@ -14,7 +14,7 @@ from engine.aggregates.refusal import Refused
 from engine.period import Period
 from engine.settlement.keeping import canonical
 from engine.settlement.restating import amounts, own
-from engine.store import recorder
+from engine.store import archive_seals, recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history
@@ -28,6 +28,12 @@ Progress = Callable[[int, int], None]
 
 class UnknownContract(Refused):
     code = "unknown-contract"
+
+
+class OtherArchive(Refused):
+    """The archive is not one of this store."""
+
+    code = "other-archive"
 
 
 class Difference(NamedTuple):
@@ -94,6 +100,8 @@ def replay(
     end_of_log = recorder.last_position(cursor)
     position = end_of_log if position is None else min(position, end_of_log)
     rules_position = position if rules_position is None else min(rules_position, end_of_log)
+    if archive is not None:
+        _check_archive(cursor, archive)
     everything = history.known_at(cursor, position, rules_position, archive)
     chosen = _chosen(everything, names)
     end = last.end if last is not None else max(statement_store.closed(cursor).values(), default=date.min)
@@ -118,6 +126,16 @@ def replay(
     asked = list(names) or None
     periods = tuple(_compared(cursor, key, by_period[key], asked, position) for key in sorted(by_period))
     return Replay(position, rules_position, events, periods, _hash(f"{each.period} {each.digest}" for each in periods))
+
+
+def _check_archive(cursor: Rows, archive: Archive) -> None:
+    recorded = [each[:3] for each in archive_seals.recorded(cursor)]
+    found = [(seal.number, seal.first, seal.last) for seal in archive.seals]
+    if found != recorded[: len(found)]:
+        raise OtherArchive(
+            f"the archive at {archive.location} was sealed from another store; name this one's with --archive, or make it with "
+            "settle archive"
+        )
 
 
 def _chosen(everything: Known, names: Sequence[str]) -> list[str] | None:

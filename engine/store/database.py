@@ -96,9 +96,14 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Rows]:
-        """A read-only transaction in which every query sees the same state."""
+        """A read-only transaction in which every query sees the same state.
+
+        It may wait as long as it likes: it holds no lock that a writer needs, and a replay computes for minutes in between.
+        """
         with self.writing() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0"
+            )
             yield cursor
 
 

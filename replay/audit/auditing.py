@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from engine.aggregates.refusal import Refused
 from engine.period import Period
 from engine.projections.seals import Entry
-from engine.store import log, recorder, seals
+from engine.store import archive_seals, log, recorder, seals
 from engine.store.database import Rows, Store
 from replay.archive.checking import check
 from replay.archive.reading import Archive
@@ -49,9 +49,9 @@ def audit(store: Store, period: Period, archive: Archive | None = None, progress
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
             check_intake(cursor),
         ]
-    # Outside the transaction, which the server ends when it waits for a minute.
+        sealed = archive_seals.recorded(cursor)
     if archive is not None:
-        findings += _archive(archive, walk.heads, progress)
+        findings += _archive(archive, walk.heads, len(sealed), progress)
     return prover.proof(progress).with_findings(findings)
 
 
@@ -74,11 +74,15 @@ def _untimed(expected: int, found: int) -> Finding:
     return fails("", "", Check.chain, sentence)
 
 
-def _archive(archive: Archive, heads: Mapping[int, str], progress: Progress) -> Iterator[Finding]:
-    """Every byte of the archive, and that each seal is of this log."""
+def _archive(archive: Archive, heads: Mapping[int, str], sealed: int, progress: Progress) -> Iterator[Finding]:
+    """Every byte of the archive, that each seal is of this log, and that none of the `sealed` is missing."""
     wrong = list(check(archive, progress))
     other = [seal for seal in archive.seals if heads.get(seal.last) != seal.head]
     wrong += [f"seal {seal.number} up to position {seal.last} is of another log" for seal in other]
+    if len(archive.seals) < sealed:
+        wrong.append(
+            f"{len(archive.seals)} of {sealed} seals are in the archive; settle archive makes the others again"
+        )
     yield from (fails("", "", Check.archive, sentence) for sentence in wrong)
     if not wrong:
         segments = sum(len(seal.segments) for seal in archive.seals)

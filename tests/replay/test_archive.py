@@ -285,3 +285,19 @@ def test_an_audit_checks_the_archive_and_finds_one_of_another_log(store: Store, 
         )
     sentences = [each.sentence for each in audit(store, OCTOBER, Archive(str(tmp_path / "a"))).failed]
     assert any("is of another log" in sentence for sentence in sentences)
+
+
+def test_a_shortened_archive_and_one_of_another_store_are_found(store: Store, tmp_path: Path) -> None:
+    simple(store, charge("1", "100", 10))
+    close(store, OCTOBER)
+    seal(store, tmp_path / "a")
+    take(store, charge("late", "7", 10))
+    seal(store, tmp_path / "a")
+    lines = (tmp_path / "a" / NAME).read_bytes().splitlines(keepends=True)
+    (tmp_path / "a" / NAME).write_bytes(lines[0])
+    (found,) = audit(store, OCTOBER, Archive(str(tmp_path / "a"))).failed
+    assert "1 of 2 seals are in the archive" in found.sentence
+    with store.writing() as cursor:
+        cursor.execute("UPDATE settle.archive_seals SET last = last - 1 WHERE number = 1")
+    with store.reading() as cursor, pytest.raises(again.OtherArchive):
+        again.replay(cursor, archive=Archive(str(tmp_path / "a")))
