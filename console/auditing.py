@@ -196,7 +196,7 @@ def show(proof: Proof) -> None:
     if len(proof.failed) > _SHOWN:
         out.print(f"  and {len(proof.failed) - _SHOWN:,} more; --json names them all")
     for sentence, number in Counter(each.sentence for each in proof.taken).most_common(_SHOWN):
-        out.print(f"  {sentence}{f' ({number:,} times)' if number > 1 else ''}", soft_wrap=True)
+        out.print(f"  {sentence}{f' ({number:,} times)' if number > 1 else ''}")
     out.print("everything holds" if proof.ok else f"{len(proof.failed):,} CHECKS FAIL", style="bold")
 
 
