@@ -89,7 +89,7 @@ def _told(store: Store, following: Period, *, as_json: bool) -> dict[str, Any]:
         "restated": restating.told(done, dry_run=False),
         "statement": statement,
         "audit": auditing.told(proof),
-        "pack": packed._asdict(),
+        "pack": packed._asdict() | {"path": file.name},
         "verified": verified.proof.ok,
     }
 
