@@ -158,16 +158,6 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
     return Known(known_contracts, books, texts, overrides, published, facts)
 
 
-def periods_of(contract: Contract, end: date) -> list[Period]:
-    """The periods in which the contract is in force, from its first, that begin before `end`."""
-    found = []
-    period = Period.containing(contract.valid_from, contract.calendar)
-    while period.first < end and contracts.in_force(contract, period.first, period.end):
-        found.append(period)
-        period = period.next()
-    return found
-
-
 def together(known: Known, names: Sequence[str]) -> set[str]:
     """The rulebooks among those of the contracts under which contracts have to be settled together, in any version."""
     chosen = {known.contracts[name].rulebook for name in names}

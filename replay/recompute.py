@@ -77,9 +77,6 @@ class Settlement(NamedTuple):
         """What the statements say, by contract."""
         return self.found.lines(_balances(self.left))
 
-    def carried(self) -> dict[str, tuple[Balance, ...]]:
-        return _balances(self.left)
-
     def events(self) -> dict[str, int]:
         """How many events each contract's statement rests on; none is left out where it has none."""
         counted = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -57,7 +56,6 @@ ROWS = pl.Schema(
 )
 # Statements travel in the bucket of their contract.
 STATEMENTS = frozenset({"statement.closed", "statement.restated"})
-_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def bucket_of(contract: str, buckets: int) -> int:
@@ -152,8 +150,3 @@ def _event(row: Mapping[str, Any]) -> StreamedEvent:
 _PLAIN = (
     "source", "id", "time", "contract", "product", "meter", "currency", "quantity", "amount", "charged_at", "refunds",
 )  # fmt: skip
-
-
-def time_of(micros: int) -> datetime:
-    """The instant so many microseconds after 1970."""
-    return _1970 + timedelta(microseconds=micros)
