@@ -21,6 +21,7 @@ from console import (
     explaining,
     intake,
     partners,
+    qualifying,
     rebuilding,
     replaying,
     restating,
@@ -55,6 +56,8 @@ app.command("produce")(intake.produce)
 app.command("consume")(intake.consume)
 app.add_typer(partners.partner, name="partner")
 app.add_typer(partners.contract, name="contract")
+app.add_typer(qualifying.app, name="qualification")
+app.add_typer(qualifying.model, name="model")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)

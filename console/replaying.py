@@ -46,7 +46,7 @@ def position_of(cursor: Rows, text: str | None, option: str) -> int | None:
     return log.position_at(cursor, moment)
 
 
-def replay(  # noqa: PLR0917 - options are named on the command line
+def replay(
     first: Annotated[str | None, typer.Option("--from", help="The first period.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="The last period.")] = None,
     contract: Annotated[list[str] | None, typer.Option("--contract", help="Only this one; may be repeated.")] = None,

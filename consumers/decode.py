@@ -19,6 +19,16 @@ from pydantic_core import ErrorDetails, TzInfo
 from consumers import wire
 from consumers.fields import TEXT_LENGTH_MAX
 from consumers.quick import quick
+from consumers.wire.base import Data, Part, Told
+from consumers.wire.billing import (
+    AdvancePaidData,
+    Billing,
+    BillingChargedData,
+    BillingCollectedData,
+    BillingRefundedData,
+    BillingWrittenOffData,
+    UsageRecordedData,
+)
 from engine import events
 from engine.money import MICROS, micros_of, plain
 from engine.settlement.recording import Readable, Unreadable
@@ -88,14 +98,14 @@ def _micros(number: str | int | None) -> int | None:
     return number * MICROS if isinstance(number, int) else micros_of(number)
 
 
-def _event(message: wire.AnyMessage) -> events.Event:
+def _event(message: wire.Message[str, Data]) -> events.Event:
     data = message.data
     match data:
-        case wire.BillingChargedData() | wire.BillingCollectedData():
+        case BillingChargedData() | BillingCollectedData():
             return _billing(message, data)
-        case wire.BillingRefundedData() | wire.BillingWrittenOffData():
+        case BillingRefundedData() | BillingWrittenOffData():
             return _billing(message, data, data.refunds, data.charged_at)
-        case wire.AdvancePaidData():
+        case AdvancePaidData():
             return events.AdvancePaid(
                 source=message.source,
                 id=message.id,
@@ -106,7 +116,7 @@ def _event(message: wire.AnyMessage) -> events.Event:
                 currency=data.currency,
                 attributes=data.attributes or None,
             )
-        case wire.UsageRecordedData():
+        case UsageRecordedData():
             return events.UsageRecorded(
                 source=message.source,
                 id=message.id,
@@ -117,22 +127,27 @@ def _event(message: wire.AnyMessage) -> events.Event:
                 quantity=_micros(data.quantity),
                 attributes=data.attributes or None,
             )
-        case wire.Told():
+        case _:
+            assert isinstance(data, Told), data
             said = {name: _stored(name, value) for name, value in data}
             return events.BY_NAME[message.type](source=message.source, id=message.id, time=_utc(message.time), **said)
 
 
-_IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score"})
+_IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score", "deposit"})
 
 
 def _stored(name: str, value: Any) -> Any:  # noqa: ANN401 - any field of any event
     if name in _IN_MICROS:
         return _micros(value)
+    if isinstance(value, Part):
+        return value.stored()
+    if isinstance(value, tuple) and value and isinstance(value[0], Part):
+        return tuple(part.stored() for part in value)
     return plain(Decimal(value)) if name == "rate" else value
 
 
 def _billing(
-    message: wire.AnyMessage, data: wire.Billing, refunds: str | None = None, charged_at: datetime | None = None
+    message: wire.Message[str, Data], data: Billing, refunds: str | None = None, charged_at: datetime | None = None
 ) -> events.StreamedEvent:
     further = data.amounts
     return events.VOLUME[message.type](

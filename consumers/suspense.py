@@ -7,7 +7,7 @@ from datetime import datetime
 
 from consumers.decode import decode
 from engine.settlement.recording import Message, recycle
-from engine.store import suspense
+from engine.store import recorder, suspense
 from engine.store.database import Store
 from engine.store.suspense import Entry
 
@@ -25,6 +25,8 @@ def recycle_waiting(store: Store, arrived: Sequence[str], clock: Callable[[], da
     while causes:
         now, causes = causes, []
         after = 0
+        with store.reading() as cursor:
+            position = recorder.last_position(cursor)
         while True:
             with store.reading() as cursor:
                 entries = suspense.waiting(cursor, now, after, ENTRIES_A_TRANSACTION)
@@ -34,13 +36,15 @@ def recycle_waiting(store: Store, arrived: Sequence[str], clock: Callable[[], da
             done, more = recycle(store, [(entry.id, message_of(entry)) for entry in entries], clock())
             recorded += done
             causes += more
+        with store.writing() as cursor:
+            suspense.tried(cursor, now, position)
     return recorded
 
 
 def recycle_ripe(store: Store, clock: Callable[[], datetime]) -> int:
     """Tries what waits for something that is there by now: left where a process died before it recycled them."""
     with store.reading() as cursor:
-        causes = suspense.ripe(cursor)
+        causes = [cause for cause, _ in suspense.arrivals(cursor)]
     return recycle_waiting(store, causes, clock)
 
 

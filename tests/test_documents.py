@@ -11,6 +11,7 @@ import pytest
 from console.main import app
 from engine.aggregates.refusal import Refused
 from engine.aggregates.screening import SENTENCES
+from engine.aggregates.standing import CLOSED
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -48,10 +49,14 @@ def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     of_commands = {
         refusal.code
         for refusal in Refused.__subclasses__()
-        if refusal.__module__.startswith(("engine.settlement.", "replay."))
+        if refusal.__module__.startswith(("engine.settlement.", "replay.", "consumers.commands"))
+        and hasattr(refusal, "code")
     }
     codes = (
-        {refusal.code for refusal in Refused.__subclasses__()} | set(SENTENCES) | {"identity-conflict", "unreadable"}
+        {refusal.code for refusal in Refused.__subclasses__() if hasattr(refusal, "code")}
+        | set(SENTENCES)
+        | {gate.code for gate in CLOSED.values()}
+        | {"identity-conflict", "unreadable"}
     )
     explained = set(re.findall(r"^\| `([\w-]+)` \|", text("docs/operations.md"), re.MULTILINE))
     assert codes - explained <= of_commands

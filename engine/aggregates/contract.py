@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple, assert_never
 
+from engine.aggregates.partner import Partner
 from engine.aggregates.refusal import Refused
-from engine.events import ContractEvent, ContractSigned, ContractTerminated, LatePolicy
+from engine.events import ContractEvent, ContractSigned, ContractTerminated, CooperationModelPublished, LatePolicy
 from engine.period import Calendar
 
 
@@ -51,11 +52,18 @@ class OtherCurrency(Refused):
     code = "currency-mismatch"
 
 
-class Surroundings(NamedTuple):
-    """What a contract's decisions depend on outside itself."""
+class NotInModel(Refused):
+    """The cooperation model that the contract names does not allow its terms."""
 
-    partner_known: bool
+    code = "not-in-model"
+
+
+class Surroundings(NamedTuple):
+    """What a contract's decisions depend on outside itself. `model` is the version of its cooperation model on its first day."""
+
+    partner: Partner | None
     rulebook_currency: str | None  # None: no version of the rulebook is published yet
+    model: CooperationModelPublished | None = None  # None: no version of the model is in force
 
 
 def decide(contract: Contract | None, command: ContractEvent, surroundings: Surroundings) -> tuple[ContractEvent, ...]:
@@ -76,7 +84,7 @@ def _check_signature(contract: Contract | None, command: ContractSigned, surroun
             f"contract {command.contract} is already signed, with partner {contract.partner}; "
             "sign changed terms as a new contract, and write this message off"
         )
-    if not surroundings.partner_known:
+    if surroundings.partner is None:
         raise UnknownPartner(
             f"partner {command.partner} of contract {command.contract} is not registered; "
             "send its partner.registered, and this message is recycled by itself",
@@ -92,6 +100,21 @@ def _check_signature(contract: Contract | None, command: ContractSigned, surroun
             f"contract {command.contract} is in {command.currency}, but rulebook {command.rulebook} settles in "
             f"{surroundings.rulebook_currency}; sign it with that currency or another rulebook under a new id"
         )
+    if surroundings.model is not None:
+        _check_model(command, surroundings.partner, surroundings.model)
+
+
+def _check_model(command: ContractSigned, partner: Partner, model: CooperationModelPublished) -> None:
+    for what, said, allowed in (
+        ("partner kind", partner.kind, model.partner_kinds),
+        ("rulebook", command.rulebook, model.rulebooks),
+        ("calendar", str(command.calendar), (str(model.calendar),) if model.calendar else ()),
+    ):
+        if allowed and said not in allowed:
+            raise NotInModel(
+                f"cooperation model {model.model} version {model.version} allows {what} {' or '.join(allowed)}, and contract "
+                f"{command.contract} has {said}; sign it under another model or with other terms under a new id"
+            )
 
 
 def _check_termination(contract: Contract | None, command: ContractTerminated) -> None:

@@ -11,12 +11,24 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 
-from engine.events.base import Event
+from engine.events.base import Event, joined
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.qualified import (
+    CooperationModelPublished,
+    QualificationApproved,
+    QualificationEvent,
+    QualificationRejected,
+    QualificationRenewed,
+    QualificationRevoked,
+    QualificationSubmitted,
+    ServiceTime,
+    StatementDays,
+    WorkingTime,
+)
 from engine.events.reported import (
     AssessmentEvent,
     AssessmentOverridden,
@@ -93,6 +105,8 @@ class RulebookPublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     """`text` is the rulebook as written (YAML). One that reaches into closed periods has an author, and another approver."""
 
     NAME: ClassVar[str] = "rulebook.published"
+    KIND: ClassVar[str] = "rulebook"
+    KEY: ClassVar[tuple[str, ...]] = ("rulebook",)
     rulebook: str
     version: int
     text: str
@@ -149,6 +163,8 @@ class FxRatePublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
     """One unit of `base` is `rate` of `quote` on the day. `rate` is canonical decimal text (engine.money.plain)."""
 
     NAME: ClassVar[str] = "fx.rate_published"
+    KIND: ClassVar[str] = "fx"
+    KEY: ClassVar[tuple[str, ...]] = ("publisher", "base", "quote")
     publisher: str
     base: str
     quote: str
@@ -165,17 +181,23 @@ VolumeEvent = UsageRecorded | BillingCharged | BillingRefunded | BillingWrittenO
 CountedEvent = CaseEvent | TrainingEvent | ContentEvent
 
 VOLUME: dict[str, type[StreamedEvent]] = {event.NAME: event for event in get_args(VolumeEvent)}
-REPORTED: dict[str, type[ReportedEvent]] = {
-    event.NAME: event
-    for base in (CaseEvent, TrainingEvent, ContentEvent, PointsEvent, AssessmentEvent)
-    for event in base.__subclasses__()
-}
+
+
+def _kinds(base: type[Event]) -> dict[str, type[Any]]:
+    """The events of a base by their stored names."""
+    found = {base.NAME: base} if hasattr(base, "NAME") else {}
+    for event in base.__subclasses__():
+        found |= _kinds(event)
+    return found
+
+
+REPORTED: dict[str, type[ReportedEvent]] = _kinds(ReportedEvent)
 # Those that the engine alone makes: they are in the log, and never on the wire.
 ISSUED: dict[str, type[Event]] = {
     event.NAME: event for event in (StatementClosed, StatementRestated, PeriodClosed, AssessmentCompleted)
 }
 _TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublished)
-BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished)}
+BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished, CooperationModelPublished)}
 BY_NAME |= VOLUME | REPORTED | ISSUED
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -221,6 +243,7 @@ __all__ = [
     "ContractEvent",
     "ContractSigned",
     "ContractTerminated",
+    "CooperationModelPublished",
     "CountedEvent",
     "Event",
     "FxRatePublished",
@@ -231,10 +254,18 @@ __all__ = [
     "PointsAdjusted",
     "PointsBurned",
     "PointsEvent",
+    "QualificationApproved",
+    "QualificationEvent",
+    "QualificationRejected",
+    "QualificationRenewed",
+    "QualificationRevoked",
+    "QualificationSubmitted",
     "ReportedEvent",
     "RulebookEvent",
     "RulebookPublished",
+    "ServiceTime",
     "StatementClosed",
+    "StatementDays",
     "StatementEvent",
     "StatementRestated",
     "StreamedEvent",
@@ -243,6 +274,8 @@ __all__ = [
     "TrainingEvent",
     "UsageRecorded",
     "VolumeEvent",
+    "WorkingTime",
     "decoded",
     "encoded",
+    "joined",
 ]

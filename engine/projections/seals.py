@@ -27,7 +27,6 @@ from engine.events import (
     PartnerRegistered,
     PeriodClosed,
     ReportedEvent,
-    RulebookPublished,
     StatementClosed,
     StatementRestated,
     StreamedEvent,
@@ -99,14 +98,13 @@ def subject_of(event: Event, period: date | None) -> Subject | None:
             return Subject("contract", event.contract)
         case PartnerRegistered() | ReportedEvent():
             return Subject("partner", event.partner)
-        case RulebookPublished():
-            return Subject("rulebook", event.rulebook)
         case FxRatePublished():
             return RATES
         case StatementClosed() | StatementRestated() | PeriodClosed() | AssessmentCompleted():
             return None
         case _:
-            raise AssertionError(event)
+            assert event.KIND, event
+            return Subject(event.KIND, event.named)
 
 
 class Seal(NamedTuple):

@@ -13,9 +13,11 @@ from typing import NamedTuple, assert_never
 
 import msgspec
 
+from engine.aggregates.refusal import Refused
 from engine.events import Event
 from engine.settlement import deciding, folding
-from engine.settlement.deciding import Decision, Refusal
+from engine.settlement.deciding import Decision
+from engine.settlement.desk import Refusal
 from engine.store import facts, intake, log, recorder, suspense
 from engine.store.database import Rows, Store
 from engine.store.intake import Counts, Span
@@ -82,6 +84,8 @@ def record(store: Store, slices: Sequence[Slice], messages: Sequence[Message], r
             kept[refusal.seq] = _kept(messages[refusal.seq], refusal)
         if kept:
             suspense.keep(cursor, [kept[seq] for seq in sorted(kept)], recorded_at)
+        if arrived:
+            suspense.note_arrivals(cursor, arrived, recorder.last_position(cursor))
         intake.advance(cursor, _accounted(slices, held, messages, ended))
     ends = Counter(ended.values())
     counts = Counts(
@@ -92,6 +96,48 @@ def record(store: Store, slices: Sequence[Slice], messages: Sequence[Message], r
         skipped=sum(s.skipped for s in slices),
     )
     return Result(counts, arrived)
+
+
+class CommandRefused(Refused):
+    """What a person asked for, and the aggregates refuse. Nothing of it is kept."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code  # type: ignore[misc] # that of what was refused
+
+
+# The channel of what persons ask for at the command line.
+COMMANDS = "commands"
+
+
+def command(store: Store, asked: Sequence[Readable], at: datetime) -> tuple[str, ...]:
+    """Records what a person asks for, all of it or nothing; returns what arrived. Raises CommandRefused, StoreUnavailable.
+
+    Its events' ids are made from the versions that the person saw (consumers.commands): if somebody else was quicker, it is
+    refused.
+    """
+    messages = [Message(COMMANDS, 0, number, None, each) for number, each in enumerate(asked)]
+    with store.writing() as cursor:
+        intake.ensure(cursor, COMMANDS, [(0, 0)])
+        held = {(COMMANDS, 0): intake.hold(cursor, COMMANDS, 0, None)}
+        recorder.lock(cursor)
+        fresh, _, _ = _claimed(cursor, messages)
+        if len(fresh) < len(asked):
+            raise CommandRefused(
+                "changed-meanwhile",
+                "somebody else has just changed it; look at it as it stands now, and ask again if it is still wanted",
+            )
+        refusals, arrived = _decided(cursor, fresh, at)
+        if refusals:
+            raise CommandRefused(refusals[0].code, _for_a_person(refusals[0].sentence))
+        suspense.note_arrivals(cursor, arrived, recorder.last_position(cursor))
+        intake.advance(cursor, _accounted([Slice(COMMANDS, 0, None, len(asked))], held, messages, {}))
+    return arrived
+
+
+def _for_a_person(sentence: str) -> str:
+    """A refusal without what only the sender of a message can do about it."""
+    return sentence.replace(", and write this message off", "").replace(" under a new id", "")
 
 
 def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:
@@ -108,6 +154,8 @@ def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) 
         refused = {refusal.seq: refusal for refusal in refusals}
         suspense.recycled(cursor, [id_ for seq, (id_, _) in enumerate(tried) if seq not in refused], at)
         suspense.still_suspended(cursor, [(r.code, r.sentence, r.waits_for, tried[r.seq][0]) for r in refused.values()])
+        if arrived:
+            suspense.note_arrivals(cursor, arrived, recorder.last_position(cursor))
     return len(tried) - len(refused), arrived
 
 

@@ -18,6 +18,9 @@ NAMED_MAX = 10  # differing rows that are shown, a table
 KEYS: dict[str, tuple[str, ...]] = {
     "partners": ("partner",),
     "contracts": ("contract",),
+    "relations": ("kind", "id"),
+    "requirements": ("kind", "id"),
+    "standings": ("kind", "id"),
     "rulebook_versions": ("rulebook", "version"),
     "facts": ("contract", "period", "event", "field", "dimensions"),
     "partner_facts": ("partner", "contract", "day", "event", "field", "dimensions"),

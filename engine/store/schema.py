@@ -7,7 +7,7 @@ be made anew from it, also beside the live ones, so their names carry no schema;
 from __future__ import annotations
 
 SCHEMA = "settle"
-VERSION = 2
+VERSION = 3
 
 SOURCES = """
 CREATE TABLE settle.version (version int NOT NULL);
@@ -65,6 +65,11 @@ CREATE TABLE settle.suspense (
 CREATE INDEX suspense_waits_for ON settle.suspense (waits_for) WHERE state = 'suspended';
 CREATE INDEX suspense_identity ON settle.suspense (identity);
 CREATE INDEX suspense_state ON settle.suspense (state, id);
+-- What has arrived that suspended messages wait for, and up to which position: until they have been tried again.
+CREATE TABLE settle.arrivals (
+    cause text PRIMARY KEY,
+    position bigint NOT NULL
+);
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
 
 -- Which positions each seal of the archive covers, and how many late events nobody had restated when it was decided.
@@ -100,6 +105,47 @@ CREATE TABLE contracts (
 CREATE INDEX contracts_partner ON contracts (partner);
 CREATE INDEX contracts_rulebook ON contracts (rulebook);
 CREATE INDEX contracts_suspending ON contracts (contract) WHERE late_events = 'suspend';
+
+-- Relations (engine.aggregates.relation) as their events leave them; their ids can be read by engine.events.base.joined.
+CREATE TABLE relations (
+    kind text NOT NULL,
+    id text NOT NULL,
+    partner text,
+    contract text,
+    version bigint NOT NULL,
+    state bytea NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+CREATE INDEX relations_partner ON relations (partner, kind) WHERE partner IS NOT NULL;
+CREATE INDEX relations_contract ON relations (contract, kind) WHERE contract IS NOT NULL;
+
+-- What events of a contract, or of contracts under a cooperation model, have to pass; and where that gate is open.
+CREATE TABLE requirements (
+    kind text NOT NULL,
+    id text NOT NULL,
+    scope text NOT NULL CHECK (scope IN ('contract', 'model')),
+    subject text NOT NULL,
+    gate text NOT NULL,
+    key text NOT NULL,
+    first date NOT NULL,
+    "end" date
+);
+CREATE INDEX requirements_subject ON requirements (subject);
+CREATE INDEX requirements_relation ON requirements (kind, id);
+
+CREATE TABLE standings (
+    kind text NOT NULL,
+    id text NOT NULL,
+    gate text NOT NULL,
+    subject text NOT NULL,
+    key text NOT NULL,
+    product text,
+    region text,
+    first date NOT NULL,
+    "end" date
+);
+CREATE INDEX standings_subject ON standings (gate, subject);
+CREATE INDEX standings_relation ON standings (kind, id);
 
 CREATE TABLE rulebook_versions (
     rulebook text NOT NULL,

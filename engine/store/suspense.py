@@ -116,15 +116,24 @@ def waiting(cursor: Rows, waits_for: Sequence[str], after: int, limit: int) -> l
     return [_entry(row) for row in rows]
 
 
-def ripe(cursor: Rows) -> list[str]:
-    """What suspended messages wait for that is there by now: left over where a process died before it recycled them."""
-    rows = cursor.execute(
-        "WITH causes AS (SELECT DISTINCT waits_for AS cause FROM settle.suspense "
-        "WHERE state = 'suspended' AND waits_for IS NOT NULL) "
-        "SELECT cause FROM causes WHERE EXISTS (SELECT FROM contracts WHERE 'contract:' || contract = cause) "
-        "OR EXISTS (SELECT FROM partners WHERE 'partner:' || partner = cause)"
+def note_arrivals(cursor: Rows, causes: Iterable[str], position: int) -> None:
+    """Notes those of the causes that suspended messages wait for, as of the position, until `tried`."""
+    cursor.execute(
+        "INSERT INTO settle.arrivals SELECT DISTINCT waits_for, %s::bigint FROM settle.suspense "
+        "WHERE state = 'suspended' AND waits_for = ANY(%s) "
+        "ON CONFLICT (cause) DO UPDATE SET position = excluded.position",
+        (position, list(causes)),
     )
-    return [row[0] for row in rows]
+
+
+def arrivals(cursor: Rows) -> list[tuple[str, int]]:
+    """What has arrived that suspended messages wait for, and they have not been tried since; with its position."""
+    return cursor.execute("SELECT cause, position FROM settle.arrivals ORDER BY position, cause").fetchall()
+
+
+def tried(cursor: Rows, causes: Iterable[str], position: int) -> None:
+    """What waits for the causes was tried again at a time when the log was at the position."""
+    cursor.execute("DELETE FROM settle.arrivals WHERE cause = ANY(%s) AND position <= %s", (list(causes), position))
 
 
 def locked(cursor: Rows, ids: Sequence[int]) -> set[int]:

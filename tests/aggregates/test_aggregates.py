@@ -24,11 +24,13 @@ from engine.events import (
 from engine.facts import Grain
 
 WHEN: dict[str, Any] = {"source": "test", "time": datetime(2026, 1, 1, tzinfo=UTC)}
-READY = Surroundings(partner_known=True, rulebook_currency=None)
 
 
 def registration(id: str = "1") -> PartnerRegistered:
     return PartnerRegistered(**WHEN, id=id, partner="P-1", name="One", kind="agent")
+
+
+READY = Surroundings(partner=registration(), rulebook_currency=None)
 
 
 def signature(**terms: Any) -> ContractSigned:
@@ -72,7 +74,7 @@ def test_given_a_known_partner_when_a_contract_is_signed_then_its_terms_stand() 
 @pytest.mark.parametrize(
     ("history", "command", "surroundings", "refusal", "waits_for"),
     [
-        ([], signature(), READY._replace(partner_known=False), contract.UnknownPartner, "partner:P-1"),
+        ([], signature(), READY._replace(partner=None), contract.UnknownPartner, "partner:P-1"),
         ([signature()], signature(), READY, contract.AlreadySigned, None),
         ([], signature(valid_to=date(2026, 1, 1)), READY, contract.EndsBeforeItBegins, None),
         ([], signature(), READY._replace(rulebook_currency="USD"), contract.OtherCurrency, None),

@@ -34,7 +34,26 @@ RATE: dict[str, Any] = {
     "rate": "7.805200000001",
 }
 
+QUALIFICATION: dict[str, Any] = {"partner": "P-1", "qualification": "L-7"}
+DAYS: dict[str, Any] = {"valid_from": "2026-01-01", "valid_to": "2027-01-01", "evidence": "dms/7"}
+MODEL: dict[str, Any] = {
+    "model": "sp", "version": 1, "kind": "revenue_share", "valid_from": "2026-01-01", "author": "Li",
+    "partner_kinds": ["agent"], "qualifications": ["licence"], "courses": ["basics"], "rulebooks": ["simple"],
+    "authorisation": True, "published_content": True, "deposit": "1000.50", "currency": "CNY", "calendar": "monthly",
+    "days": {"publish_by": 5, "dispute_until": 15, "pay_by": 30},
+    "service_times": [{"kind": "complaint", "minutes": 480, "severity": "high"}],
+    "working_time": {"begins": 540, "ends": 1080, "weekdays": [1, 2, 3, 4, 5], "holidays": ["2026-10-01"]},
+}  # fmt: skip
+
 MESSAGES = [
+    message("cooperation_model.published", "1", MODEL),
+    message("qualification.submitted", "1", QUALIFICATION | {"type": "licence", "issuer": "MIIT"} | DAYS),
+    message("qualification.approved", "1", QUALIFICATION | {"author": "Li"}),
+    message("qualification.rejected", "1", QUALIFICATION | {"author": "Li", "reason": "expired"}),
+    message("qualification.renewed", "1", QUALIFICATION | {"author": "Li"} | DAYS),
+    message(
+        "qualification.revoked", "1", QUALIFICATION | {"author": "Li", "reason": "fraud", "valid_to": "2026-10-01"}
+    ),
     registered(),
     signed(valid_to="2027-01-01", calendar="weekly", time_zone="Asia/Shanghai", products=["a", "b"]),
     message("contract.terminated", "1", {"contract": "C-1", "valid_to": "2026-07-01", "reason": "agreed"}),

@@ -1,0 +1,77 @@
+"""Partners, their contracts, the rulebooks that settle them, and rates of exchange."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from consumers.fields import Country, CurrencyCode, Day, Rate, RulebookText, Text, TimeZone
+from consumers.wire.base import Data, Told
+from engine.events import LatePolicy
+from engine.period import Calendar
+
+PartnerKind = Literal["content_provider", "service_provider", "agent", "group_customer", "supplier", "other"]
+
+
+class PartnerRegisteredData(Told):
+    """A partner of the given kind is known from now on."""
+
+    partner: Text
+    name: Text
+    kind: PartnerKind
+    country: Country | None = None
+    tax_id: Text | None = None
+
+
+class ContractSignedData(Told):
+    """A contract with a partner, in force from `valid_from` up to, and without, `valid_to`."""
+
+    contract: Text
+    partner: Text
+    cooperation_model: Text
+    rulebook: Text
+    currency: CurrencyCode
+    valid_from: Day
+    valid_to: Day | None = None
+    calendar: Calendar = Calendar.monthly
+    time_zone: TimeZone = "UTC"
+    products: Annotated[tuple[Text, ...], Field(min_length=1, max_length=10_000)] | None = None
+    late_events: LatePolicy = LatePolicy.adjust
+
+
+class ContractTerminatedData(Told):
+    """The contract ends: `valid_to` is the first day on which it is no longer in force."""
+
+    contract: Text
+    valid_to: Day
+    reason: Text | None = None
+
+
+class RulebookPublishedData(Told):
+    """A rulebook version, as written (YAML). One that reaches into closed periods names its author, and another approver."""
+
+    rulebook: Text
+    version: Annotated[int, Field(ge=1, le=1_000_000)]
+    text: RulebookText
+    author: Text | None = None
+    approver: Text | None = None
+
+
+class FxRatePublishedData(Told):
+    """One unit of `base` is `rate` of `quote` on the day, as `publisher` says."""
+
+    publisher: Text
+    base: CurrencyCode
+    quote: CurrencyCode
+    day: Day
+    rate: Rate
+
+
+TYPES: dict[str, type[Data]] = {
+    "partner.registered": PartnerRegisteredData,
+    "contract.signed": ContractSignedData,
+    "contract.terminated": ContractTerminatedData,
+    "rulebook.published": RulebookPublishedData,
+    "fx.rate_published": FxRatePublishedData,
+}

@@ -1,0 +1,97 @@
+"""What the aggregates of the relationship around settlement have in common: qualifications, services, leads and the like.
+
+Each is a kind with a state, a decision and an evolution. What follows from its state for the events of contracts is said in
+two words: a *standing* is that something holds on certain days, and a *requirement* that events of certain contracts count only
+where it does. So one screening, in columns, serves all kinds (engine.aggregates.standing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from engine.aggregates.refusal import Refused
+from engine.events import Event
+
+# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`.
+Look = Callable[[str, str], Any]
+
+Gate = Literal["qualification", "certificate", "service", "authorisation", "content"]
+
+
+class Standing(NamedTuple):
+    """On the days from `first` up to, and without, `end` the gate is open for the subject: of product and region, or of any.
+
+    The subject is a partner for `qualification` (key: its type) and `certificate` (key: the course), a contract for `service` and
+    `authorisation`, a piece of content (`engine.events.base.joined` of partner and content) for `content`.
+    """
+
+    gate: Gate
+    subject: str
+    first: date
+    end: date | None = None
+    key: str = ""
+    product: str | None = None
+    region: str | None = None
+
+
+class Requirement(NamedTuple):
+    """Events of the contract, or of contracts under the cooperation model, that happen on these days have to pass the gate."""
+
+    scope: Literal["contract", "model"]
+    subject: str
+    gate: Gate
+    first: date
+    end: date | None = None
+    key: str = ""
+
+
+def nothing(_: Any) -> tuple[()]:  # noqa: ANN401 - any state
+    return ()
+
+
+class Aggregate(NamedTuple):
+    """One kind. `decide` returns the one event that a command comes to, or refuses; it may look at other aggregates."""
+
+    kind: str
+    state: type[msgspec.Struct]
+    decide: Callable[[Any, Any, Look], Event]
+    evolve: Callable[[Any, Any], Any]
+    standings: Callable[[Any], Iterable[Standing]] = nothing
+    requirements: Callable[[Any], Iterable[Requirement]] = nothing
+
+
+class WrongState(Refused):
+    """What is asked for does not follow from the state that the thing is in."""
+
+    code = "wrong-state"
+
+
+class NotThere(Refused):
+    """A step in the life of something that nobody has begun."""
+
+    code = "not-there"
+
+
+class AlreadyThere(Refused):
+    code = "already-there"
+
+
+class OwnApproval(Refused):
+    """Whoever wrote it cannot approve it."""
+
+    code = "own-approval"
+
+
+def fits(what: str, state: str, does: str, possible: dict[str, tuple[str, ...]]) -> None:
+    """`possible` says by step from which states it can be taken. Raises WrongState, which names what can be done next."""
+    if state not in possible[does]:
+        following = [step for step, states in possible.items() if state in states]
+        raise WrongState(
+            f"{what} is {state.replace('_', ' ')}, so {does} does not apply; "
+            + (f"from there {' or '.join(following)} is possible" if following else "nothing can follow from there")
+            + "; do that instead, and write this message off"
+        )

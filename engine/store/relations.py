@@ -1,0 +1,148 @@
+"""Relations as their events leave them, with the requirements and standings that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from engine.aggregates.relation import Requirement, Standing
+from engine.aggregates.relations import AGGREGATES
+from engine.aggregates.standing import FOREVER, REQUIREMENTS, STANDINGS
+from engine.store.database import Rows
+
+Key = tuple[str, str]  # kind and id
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+class Relation(NamedTuple):
+    """One relation's state, and how many events it has had."""
+
+    kind: str
+    id: str
+    version: int
+    state: Any
+
+
+@cache
+def _decoder(kind: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(AGGREGATES[kind].state)
+
+
+def known(cursor: Rows, keys: Iterable[Key]) -> dict[Key, Relation]:
+    wanted = list(keys)
+    rows = cursor.execute(
+        "SELECT kind, id, version, state FROM relations "
+        "WHERE (kind, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        ([kind for kind, _ in wanted], [id_ for _, id_ in wanted]),
+    )
+    return {
+        (kind, id_): Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows
+    }
+
+
+def listed(cursor: Rows, kind: str, *, partner: str | None = None, contract: str | None = None) -> list[Relation]:
+    """All relations of a kind by their ids, or those of a partner or a contract."""
+    rows = cursor.execute(
+        "SELECT kind, id, version, state FROM relations WHERE kind = %s AND (%s::text IS NULL OR partner = %s) "
+        "AND (%s::text IS NULL OR contract = %s) ORDER BY id",
+        (kind, partner, partner, contract, contract),
+    )
+    return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
+
+
+def save(cursor: Rows, changed: Sequence[Relation]) -> None:
+    """Keeps the relations with what follows from them. The caller holds the writers' lock."""
+    if not changed:
+        return
+    cursor.executemany(
+        "INSERT INTO relations VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (kind, id) DO UPDATE SET "
+        "version = excluded.version, state = excluded.state, partner = excluded.partner, contract = excluded.contract",
+        [
+            (r.kind, r.id, getattr(r.state, "partner", None), getattr(r.state, "contract", None), r.version, _encoder.encode(r.state))
+            for r in changed
+        ],
+    )  # fmt: skip
+    names = ([r.kind for r in changed], [r.id for r in changed])
+    for table in ("requirements", "standings"):
+        cursor.execute(
+            f"DELETE FROM {table} WHERE (kind, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",  # noqa: S608
+            names,
+        )
+    cursor.executemany(
+        "INSERT INTO requirements VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (r.kind, r.id, q.scope, q.subject, q.gate, q.key, q.first, q.end)
+            for r in changed
+            for q in AGGREGATES[r.kind].requirements(r.state)
+        ],
+    )
+    cursor.executemany(
+        "INSERT INTO standings VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (r.kind, r.id, s.gate, s.subject, s.key, s.product, s.region, s.first, s.end)
+            for r in changed
+            for s in AGGREGATES[r.kind].standings(r.state)
+        ],
+    )
+
+
+def any_required(cursor: Rows) -> bool:
+    """Whether events of any contract have to pass a gate."""
+    row = cursor.execute("SELECT EXISTS (SELECT FROM requirements)").fetchone()
+    return row is not None and bool(row[0])
+
+
+def gated(
+    cursor: Rows, contracts: Sequence[str], models: Sequence[str] = (), also: Sequence[str] = ()
+) -> list[tuple[str, str, str]]:
+    """(contract, partner, cooperation model) of those of the contracts whose events may have to pass a gate.
+
+    So may those under `models`, and the contracts `also`, whose requirements are not kept yet.
+    """
+    return cursor.execute(
+        "SELECT contract, partner, cooperation_model FROM contracts c WHERE contract = ANY(%s) AND ("
+        "cooperation_model = ANY(%s) OR contract = ANY(%s) "
+        "OR EXISTS (SELECT FROM requirements WHERE scope = 'model' AND subject = c.cooperation_model) "
+        "OR EXISTS (SELECT FROM requirements WHERE scope = 'contract' AND subject = c.contract))",
+        (list(contracts), list(models), list(also)),
+    ).fetchall()
+
+
+def required(cursor: Rows, contracts: Sequence[str], models: Sequence[str], but: Iterable[Key] = ()) -> pl.DataFrame:
+    """What events of the contracts, and under the models, require: columns REQUIREMENTS. Without those of the relations `but`."""
+    rows = cursor.execute(
+        'SELECT kind, id, scope, subject, gate, key, first, "end" FROM requirements '
+        "WHERE (scope = 'contract' AND subject = ANY(%s)) OR (scope = 'model' AND subject = ANY(%s))",
+        (list(contracts), list(models)),
+    ).fetchall()
+    without = set(but)
+    kept = [(*row[2:], -1, FOREVER) for row in rows if row[:2] not in without]
+    return pl.DataFrame(kept, schema=REQUIREMENTS, orient="row")
+
+
+def standings(cursor: Rows, subjects: Iterable[tuple[str, str]], but: Iterable[Key] = ()) -> pl.DataFrame:
+    """The standings of the (gate, subject) pairs: columns STANDINGS. Without those of the relations `but`."""
+    wanted = list(subjects)
+    rows = cursor.execute(
+        'SELECT kind, id, gate, subject, key, product, region, first, "end" FROM standings '
+        "WHERE (gate, subject) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
+        ([gate for gate, _ in wanted], [subject for _, subject in wanted]),
+    ).fetchall()
+    without = set(but)
+    kept = [(*row[2:], -1, FOREVER) for row in rows if row[:2] not in without]
+    return pl.DataFrame(kept, schema=STANDINGS, orient="row")
+
+
+def rows_of(requirement: Requirement, since: int, until: int) -> tuple[Any, ...]:
+    """One row of REQUIREMENTS that counts within a batch."""
+    return (*requirement[:3], requirement.key, requirement.first, requirement.end, since, until)
+
+
+def standing_row(standing: Standing, since: int, until: int) -> tuple[Any, ...]:
+    """One row of STANDINGS that counts within a batch."""
+    s = standing
+    return (s.gate, s.subject, s.key, s.product, s.region, s.first, s.end, since, until)

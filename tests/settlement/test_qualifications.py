@@ -1,0 +1,114 @@
+"""A cooperation model asks for a qualification: events count only on the days on which the partner holds one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from consumers.suspense import recycle_ripe
+from engine.settlement.recording import Slice, record
+from engine.store import facts
+from engine.store.database import Store
+from replay.rebuild.running import rebuild
+from tests.histories import charged, message, messages, registered, signed
+from tests.settlement.test_recording import clock, kept, store, take
+
+__all__ = ["store"]
+
+
+def model(version: int = 1, **said: Any) -> bytes:
+    data = {
+        "model": "sp", "version": version, "kind": "revenue_share", "valid_from": "2026-01-01", "author": "Li",
+        "qualifications": ["licence"],
+    } | said  # fmt: skip
+    return message("cooperation_model.published", f"model-{version}", data)
+
+
+def submitted(days: tuple[str, str | None] = ("2026-01-01", "2026-10-01"), id: str = "1") -> bytes:
+    data = {"partner": "P-1", "qualification": "L-7", "type": "licence", "issuer": "MIIT", "valid_from": days[0]}
+    return message("qualification.submitted", f"submit-{id}", data | ({"valid_to": days[1]} if days[1] else {}))
+
+
+def step(name: str, **said: Any) -> bytes:
+    return message(
+        f"qualification.{name}", f"{name}-{said}", {"partner": "P-1", "qualification": "L-7", "author": "Wu"} | said
+    )
+
+
+def ready(store: Store) -> None:
+    take(store, registered(), model(), signed(cooperation_model="sp"), submitted(), step("approved"))
+
+
+def test_events_count_only_while_the_qualification_is_valid(store: Store) -> None:
+    ready(store)
+    take(store, charged("1", time="2026-09-30T08:15:00Z"), charged("2", time="2026-10-01T08:15:00Z"))
+    assert kept(store) == [("suspended", "qualification-lapsed")]
+    with store.reading() as cursor:
+        ((fact,),) = facts.of_period(cursor, ["C-1"], datetime(2026, 9, 1, tzinfo=UTC).date()).values()
+    assert fact.events == 1
+
+
+def test_a_renewal_recycles_what_was_suspended(store: Store) -> None:
+    ready(store)
+    take(store, charged("1"))
+    take(store, step("renewed", valid_from="2026-11-01"))
+    assert kept(store) == [("suspended", "qualification-lapsed")], "not for these days"
+    take(store, step("renewed", valid_from="2026-10-01", valid_to="2026-11-01"))
+    assert kept(store) == []
+
+
+def test_what_a_killed_process_left_to_be_tried_again_is_tried_by_the_next(store: Store) -> None:
+    ready(store)
+    take(store, charged("1"))
+    # Recorded, and killed before anything was recycled.
+    renewed = messages([step("renewed", valid_from="2026-10-01")], first=9)
+    record(store, [Slice("file:test", 0, None, 1)], renewed, clock())
+    assert kept(store) == [("suspended", "qualification-lapsed")]
+    assert recycle_ripe(store, clock) == 1
+    assert recycle_ripe(store, clock) == 0
+
+
+@pytest.mark.parametrize("cut", range(8))
+def test_the_place_in_a_batch_decides_however_it_is_cut(store: Store, cut: int) -> None:
+    history = [
+        registered(), model(), signed(cooperation_model="sp"), charged("1"), submitted(("2026-01-01", None)),
+        step("approved"), charged("2"), step("revoked", valid_to="2026-10-03", reason="fraud"), charged("3"),
+    ]  # fmt: skip
+    # What is suspended before the approval is recycled by it; recycling needs the batch to end.
+    take(store, *history[:cut])
+    take(store, *history[cut:])
+    left = kept(store)
+    with store.reading() as cursor:
+        found = facts.of_period(cursor, ["C-1"], datetime(2026, 10, 1, tzinfo=UTC).date())
+    events = sum(fact.events for fact in found.get("C-1", []))
+    assert events + len(left) == 3
+    assert ("suspended", "qualification-lapsed") in left
+
+
+def test_a_model_allows_the_partner_kinds_and_rulebooks_that_it_names(store: Store) -> None:
+    take(store, registered(), model(partner_kinds=["supplier"]))
+    take(store, signed(cooperation_model="sp"))
+    assert kept(store) == [("suspended", "not-in-model")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (step("approved", author="Xu"), "wrong-state"),
+        (submitted(id="2"), "already-there"),
+        (model(3), "model-version-not-next"),
+        (step("renewed", valid_from="2026-02-01", valid_to="2026-02-01"), "ends-before-it-begins"),
+    ],
+)
+def test_what_does_not_follow_is_suspended(store: Store, asked: bytes, code: str) -> None:
+    ready(store)
+    take(store, asked)
+    assert kept(store) == [("suspended", code)]
+
+
+def test_a_rebuild_makes_the_same_relations(store: Store) -> None:
+    ready(store)
+    take(store, charged("1"), step("renewed", valid_from="2026-10-01"))
+    assert rebuild(store).equal
