@@ -20,6 +20,7 @@ from console import (
     demo_replay,
     explaining,
     intake,
+    journaling,
     partners,
     qualifying,
     rebuilding,
@@ -71,6 +72,7 @@ app.command("compare")(comparing.compare)
 app.command("restate")(restating.restate)
 app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(auditing.app, name="audit")
+app.add_typer(journaling.app, name="journal")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

@@ -30,7 +30,7 @@ def position_of(cursor: Rows, text: str | None, option: str) -> int | None:
     """The position that a person named. Wrong usage where the text names none."""
     if text is None:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():
         return int(text)
     try:
         if len(text) == len("2017-04-05"):

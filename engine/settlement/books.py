@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
@@ -25,6 +26,14 @@ class OtherCurrency(Refused):
 def version_of(book: Rulebook) -> rulebooks.Version:
     """What a decision needs of a checked rulebook."""
     return rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
+
+
+@lru_cache(maxsize=200)
+def _read(text: str) -> Rulebook:
+    """The rulebook that a published text states."""
+    read = check(text, "rulebook").rulebook
+    assert read is not None, text[:80]
+    return read
 
 
 class Books:
@@ -57,9 +66,7 @@ class Books:
         if read is None:
             text = registry.rulebook_text(self._cursor, rulebook, version)
             assert text is not None, (rulebook, version)
-            read = check(text, rulebook).rulebook
-            assert read is not None, (rulebook, version)
-            self._read[rulebook, version] = read
+            self._read[rulebook, version] = read = _read(text)
         return read
 
     def versions(self, rulebook: str) -> list[Rulebook]:

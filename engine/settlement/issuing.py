@@ -10,7 +10,7 @@ import msgspec
 from engine.aggregates.statement import version_of
 from engine.events import AssessmentCompleted, Event, PeriodClosed, StatementClosed, StatementEvent, StatementRestated
 from engine.period import Period
-from engine.settlement import scoring, sealing
+from engine.settlement import journaling, scoring, sealing
 from engine.settlement.keeping import facts_of
 from engine.settlement.statements import count_streamed
 from engine.store import assessments
@@ -45,6 +45,13 @@ def keep_closed(cursor: Rows, period: Period, issued: Sequence[Issued]) -> None:
     """Keeps closed statements of one period, which take up what waited for their contracts."""
     statement_store.save(cursor, issued)
     statement_store.taken(cursor, period, [each.contract for each in issued])
+    journaling.keep(cursor, issued)
+
+
+def keep_restated(cursor: Rows, issued: Sequence[Issued]) -> None:
+    """Keeps further versions of closed statements."""
+    statement_store.save(cursor, issued)
+    journaling.keep(cursor, issued)
 
 
 def keep_issued(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
@@ -55,7 +62,7 @@ def keep_issued(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
         if kind is StatementClosed:
             keep_closed(cursor, Period.parse(period), [_read(at, event) for at, event in events])
         elif kind is StatementRestated:
-            statement_store.save(cursor, [_read(at, event) for at, event in events])
+            keep_restated(cursor, [_read(at, event) for at, event in events])
         elif kind is AssessmentCompleted:
             scores = [scoring.issued_of(e, at) for at, e in events if isinstance(e, AssessmentCompleted)]
             assessments.save(cursor, scores)

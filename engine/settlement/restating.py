@@ -14,11 +14,10 @@ from engine.events import StatementRestated
 from engine.period import Period
 from engine.settlement import sealing
 from engine.settlement.adjusting import adjustment, due
-from engine.settlement.issuing import issued_of
+from engine.settlement.issuing import issued_of, keep_restated
 from engine.settlement.keeping import canonical
 from engine.settlement.statements import digest
 from engine.store import intake, log, recorder
-from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.statements import Issued
 
@@ -119,4 +118,4 @@ def issue(cursor: Rows, restated: Sequence[Restated], now: datetime, approval: A
     first = recorder.append(cursor, rows)
     assert first == position + 1, (first, position)
     intake.note_batch(cursor, first, first + len(rows) - 1, now)
-    statement_store.save(cursor, issued)
+    keep_restated(cursor, issued)

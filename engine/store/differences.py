@@ -30,6 +30,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "reassessments": ("position",),
     "scores": ("scorecard", "period", "partner", "version"),
     "statements": ("contract", "period", "version"),
+    "journal": ("position", "line"),
     "closings": ("period", "number"),
     "chain": (),
     "seals": ("kind", "name", "period"),
@@ -46,6 +47,7 @@ _TOUCHED = {
     "overrides": "position > %(after)s",
     "reassessments": "position > %(after)s",
     "scores": "own_position > %(after)s OR period = ANY(%(closed)s)",
+    "journal": "position > %(after)s",
     "statements": "own_position > %(after)s OR contract = ANY(%(issued)s) OR period = ANY(%(closed)s) "
     "OR taken_by = ANY(%(closed)s)",
     "seals": "(kind, name, period) IN "
@@ -57,6 +59,7 @@ _MONEY = {
     "facts": "SELECT event || ' ' || field, sum(value_micros) / 1000000 FROM {} GROUP BY 1",
     "partner_facts": "SELECT event || ' ' || field, sum(value_micros) / 1000000 FROM {} GROUP BY 1",
     "points_entries": "SELECT program || ' ' || kind, sum(points_micros)::numeric / 1000000 FROM {} GROUP BY 1",
+    "journal": "SELECT account || ' ' || currency, sum(amount) FROM {} GROUP BY 1",
     # Read without taking them for JSON: a live statement can be anything, and that is what is to be found out.
     "statements": "SELECT concat_ws(' ', 'payable', period, substring(statement from '\"currency\":\"(\\w+)\",\"digest\"'), "
     "CASE WHEN version > 1 THEN 'as restated' END), "

@@ -13,6 +13,7 @@ from replay.archive.checking import check
 from replay.archive.reading import Archive
 from replay.audit.findings import Check, Finding, Proof, fails, holds
 from replay.audit.gathering import gathered
+from replay.audit.ledger import check_journal
 from replay.audit.proving import Progress, Prover
 from replay.audit.tables import check_intake, check_tables
 from replay.audit.walking import Walk
@@ -47,6 +48,7 @@ def audit(store: Store, period: Period, archive: Archive | None = None, progress
             *walk.findings(),
             *walk.unknown(evidence.issued.statements),
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
+            *check_journal(cursor, period),
             check_intake(cursor),
         ]
         sealed = archive_seals.recorded(cursor)

@@ -27,6 +27,7 @@ class Check(StrEnum):
     signature = "signature"
     chain = "chain"
     tables = "tables"
+    journal = "journal"
     intake = "intake"
     archive = "archive"
 

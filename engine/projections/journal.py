@@ -1,0 +1,199 @@
+"""The journal: what every statement, adjustment and payment means in double entry. Each entry sums to zero, by currency.
+
+A debit is positive, a credit negative. An entry has two days: the one on which it takes effect (a statement's is the last of
+its period, a restated one's too), and the one on which it was known (its position in the log); so balances can be asked for as
+of any day, as known on any other.
+
+Accounts, after the usual chart: `share expense`; `advances` (paid, and not recouped yet) and `bank` are assets; `accrued shares`
+(closed, not published), `shares payable` (published, not paid), `held shares`, `unpaid shares` (matured, below the least payout),
+`withheld tax` and `deposits` are liabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from engine.money import difference, total
+
+EXPENSE, ACCRUED, PAYABLE = "share expense", "accrued shares", "shares payable"
+ADVANCES, BANK = "advances", "bank"
+HELD, UNPAID, TAX, DEPOSITS = "held shares", "unpaid shares", "withheld tax", "deposits"
+ACCOUNTS = (EXPENSE, ADVANCES, BANK, ACCRUED, PAYABLE, HELD, UNPAID, TAX, DEPOSITS)
+
+_ZERO = Decimal(0)
+Json = Mapping[str, Any]
+
+
+class Posting(NamedTuple):
+    """An amount on an account, in the currency's unit: a debit where positive. `party` is whose, where that matters."""
+
+    account: str
+    party: str
+    amount: Decimal
+    currency: str
+
+
+class Entry(NamedTuple):
+    """What the event at the position means. `day` is that of its effect; `reference` names what it is about."""
+
+    position: int
+    day: date
+    contract: str
+    period: str
+    reference: str
+    postings: tuple[Posting, ...]
+
+
+class Terms(NamedTuple):
+    """What of a rulebook version the journal must know: the lines that withhold tax, and whether advances are recouped."""
+
+    withheld: frozenset[str] = frozenset()
+    recoups: bool = False
+
+
+def entry(
+    position: int, day: date, contract: str, period: str, reference: str, postings: Iterable[Posting]
+) -> Entry | None:
+    """The entry of the postings that are not 0; None where all are. It balances, or a rule of this module is wrong."""
+    kept = tuple(each for each in postings if each.amount)
+    for currency in {each.currency for each in kept}:
+        assert not _sum(each.amount for each in kept if each.currency == currency), (contract, period, reference, kept)
+    return Entry(position, day, contract, period, reference, kept) if kept else None
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    result = _ZERO
+    for amount in amounts:
+        result = total(result, amount)
+    return result
+
+
+class Version(NamedTuple):
+    """One version of a statement: its JSON object, and that of what was given."""
+
+    statement: Json
+    given: Json
+    terms: Terms
+
+
+def closed(position: int, last: date, version: Version) -> Entry | None:
+    """A closed statement: what was earned is an expense, and accrued to its parties; `last` is the period's last day."""
+    return _accrual(position, last, "closed", version, None)
+
+
+def restated(position: int, last: date, version: Version, before: Version) -> Entry | None:
+    """A restated statement: the difference to the version before it."""
+    return _accrual(position, last, "restated", version, before)
+
+
+def _accrual(position: int, last: date, reference: str, version: Version, before: Version | None) -> Entry | None:
+    said = version.statement
+    changes = _postings(version)
+    if before is not None:
+        changes = [*changes, *(each._replace(amount=-each.amount) for each in _postings(before))]
+    period = f"{said['period']['from']}/{said['period']['to']}"
+    return entry(position, last, said["contract"], period, reference, _added(changes))
+
+
+def _added(postings: Iterable[Posting]) -> list[Posting]:
+    """Postings on the same account of the same party added up, in the order of the first of each."""
+    found: dict[tuple[str, str, str], Decimal] = {}
+    for each in postings:
+        key = (each.account, each.party, each.currency)
+        found[key] = total(found.get(key, _ZERO), each.amount)
+    return [Posting(account, party, amount, currency) for (account, party, currency), amount in found.items()]
+
+
+def _postings(version: Version) -> list[Posting]:
+    """What one version means of its own period, without the adjustments that it takes up: those were posted when issued."""
+    said = version.statement
+    currency: str = said["currency"]
+    own: list[Posting] = []
+
+    def move(account: str, party: str, credit: Decimal, unit: str = currency) -> None:
+        own.extend((Posting(EXPENSE, "", credit, unit), Posting(account, party, -credit, unit)))
+
+    for share in said["parties"]:
+        move(ACCRUED, share["party"], Decimal(share["amount"]))
+    if not said["parties"]:
+        move(ACCRUED, said["partner"], Decimal(said["payable"]))
+    for line in said["lines"]:
+        if line["name"] in version.terms.withheld:
+            move(TAX, "", Decimal(line["amount"]), line.get("unit", currency))
+    units: dict[str, str] = {line["name"]: line["unit"] for line in said["lines"] if line.get("unit", "").isupper()}
+    for account, kind in ((HELD, "held"), (UNPAID, "unpaid")):
+        for step, amount in _moved(version, kind).items():
+            move(account, said["partner"], amount, units.get(step, currency))
+    if version.terms.recoups:
+        recouped = difference(_advances(version.given), _sum(_moved(version, "unrecouped").values()))
+        move(ADVANCES, said["partner"], recouped)
+    return own
+
+
+def _moved(version: Version, kind: str) -> dict[str, Decimal]:
+    """By step, how much the period changed the balances of the kind."""
+    found: dict[str, Decimal] = {}
+    for each in version.statement["balances"]:
+        if each["kind"] == kind:
+            found[each["step"]] = total(found.get(each["step"], _ZERO), Decimal(each["amount"]))
+    for step, brought, _, amount in version.given["carried"]:
+        if brought == kind:
+            found[step] = difference(found.get(step, _ZERO), Decimal(amount))
+    return found
+
+
+def _advances(given: Json) -> Decimal:
+    return _sum(Decimal(row[4]) for row in given["facts"] if row[0] == "advance.paid" and row[1] == "amount")
+
+
+def advances_paid(position: int, last: date, version: Version, before: Version | None) -> Entry | None:
+    """The advances that the partner was paid in the period, as far as they were not posted with the version before."""
+    said = version.statement
+    paid = difference(_advances(version.given), _ZERO if before is None else _advances(before.given))
+    postings = [
+        Posting(ADVANCES, said["partner"], paid, said["currency"]), Posting(BANK, "", -paid, said["currency"])
+    ]  # fmt: skip
+    period = f"{said['period']['from']}/{said['period']['to']}"
+    return entry(position, last, said["contract"], period, "advances paid", postings)
+
+
+def published(position: int, day: date, statement: Json) -> Entry | None:
+    """A published statement: what is due with it, adjustments of earlier periods and all, is payable from now on."""
+    postings = []
+    for due in statement["due"]:
+        parties = due["parties"] or [{"party": statement["partner"], "amount": due["amount"]}]
+        for each in parties:
+            amount = Decimal(each["amount"])
+            postings += [
+                Posting(ACCRUED, each["party"], amount, due["currency"]),
+                Posting(PAYABLE, each["party"], -amount, due["currency"]),
+            ]
+    period = f"{statement['period']['from']}/{statement['period']['to']}"
+    return entry(position, day, statement["contract"], period, "published", postings)
+
+
+class Transfer(NamedTuple):
+    """One amount from one account to another, each with its party."""
+
+    debit: tuple[str, str]
+    credit: tuple[str, str]
+    amount: Decimal
+    currency: str
+
+    @property
+    def postings(self) -> tuple[Posting, Posting]:
+        return (
+            Posting(*self.debit, self.amount, self.currency),
+            Posting(*self.credit, -self.amount, self.currency),
+        )
+
+
+def trial(balances: Sequence[tuple[str, str, str, Decimal]]) -> dict[str, Decimal]:
+    """The sum of all balances (account, party, currency, amount) by currency: each is 0 in a journal that balances."""
+    found: dict[str, Decimal] = {}
+    for _, _, currency, amount in balances:
+        found[currency] = total(found.get(currency, _ZERO), amount)
+    return found

@@ -1,0 +1,68 @@
+"""From what was issued, and what was told of payments, to the journal: as it happens, and when the log is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+
+import msgspec
+
+from engine.projections import journal
+from engine.projections.journal import Entry, Terms, Version
+from engine.rules.model import Rulebook
+from engine.rules.steps import Advance, Tax
+from engine.settlement.books import Books
+from engine.store import journal as store
+from engine.store import statements as statement_store
+from engine.store.database import Rows
+from engine.store.statements import Issued
+
+
+def keep(cursor: Rows, issued: Sequence[Issued]) -> None:
+    """Keeps the entries of versions of statements that were issued. The caller holds the writers' lock."""
+    store.save(cursor, entries_of(cursor, issued))
+
+
+def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
+    """What versions of statements mean, in their order."""
+    terms = _terms_of(Books(cursor, {each.rulebook for each in issued}))
+    entries: list[Entry | None] = []
+    for each in issued:
+        version = _version(each, terms)
+        last = each.end - timedelta(days=1)
+        before = None
+        if each.version == 1:
+            entries.append(journal.closed(each.own_position, last, version))
+        else:
+            earlier = statement_store.issued(cursor, each.contract, each.period, each.version - 1)
+            assert earlier is not None, (each.contract, each.period, each.version)
+            before = _version(earlier, terms)
+            entries.append(journal.restated(each.own_position, last, version, before))
+        entries.append(journal.advances_paid(each.own_position, last, version, before))
+    return [each for each in entries if each is not None]
+
+
+def _version(issued: Issued, terms: Callable[[str, int, date], Terms]) -> Version:
+    said = msgspec.json.decode(issued.statement)
+    book = said["rulebook"]
+    found = terms(book["id"], book["version"], issued.first) if said["lines"] else Terms()
+    return Version(said, msgspec.json.decode(issued.given), found)
+
+
+def _terms_of(books: Books) -> Callable[[str, int, date], Terms]:
+    known: dict[tuple[str, int, date], Terms] = {}
+
+    def terms(name: str, version: int, day: date) -> Terms:
+        key = (name, version, day)
+        if key not in known:
+            known[key] = terms_of(books.version(name, version), day)
+        return known[key]
+
+    return terms
+
+
+def terms_of(rulebook: Rulebook, day: date) -> Terms:
+    """What the journal must know of the rulebook as it stands on the day."""
+    steps = rulebook.on(day).waterfall
+    withheld = {step.name for step in steps if isinstance(step.rule, Tax) and step.rule.method == "withhold"}
+    return Terms(frozenset(withheld), any(isinstance(step.rule, Advance) for step in steps))

@@ -1,0 +1,123 @@
+"""The journal says in double entry what statements, adjustments and payouts mean; it always balances."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.projections.journal import Posting, entry, trial
+from engine.settlement import closing
+from engine.store import journal
+from engine.store.database import Store
+from replay.audit.auditing import audit
+from replay.rebuild.running import rebuild
+from replay.restate import restate
+from tests.histories import message, registered, signed
+from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
+from tests.settlement.test_recording import store, take
+
+__all__ = ["store"]
+
+NOW = datetime(2027, 2, 1, tzinfo=UTC)
+# Of 1,000.00 in October: share 500.00, of which 50.00 is tax; 450.00 recoup the advance of 300.00, and 150.00 are held for 10 days.
+BOOK = """\
+  - {name: share, amount: 50% * sales, round: half_up}
+  - {name: tax, tax: {of: share, rate: 10%, method: withhold}, round: half_up}
+  - {name: after tax, amount: share - tax, round: half_up}
+  - {name: earned, advance: {of: after tax, paid: advances}, round: half_up}
+  - {name: payable, payout: {of: earned, hold: 10}, round: half_up}
+"""
+TWICE = """INSERT INTO settle.journal SELECT position, line + 90, entry, day, contract, period, reference, account, party,
+amount, currency FROM settle.journal"""
+MEASURES = ", advances: {event: advance.paid, sum: amount}"
+
+
+def advance(id: str, amount: str, month: int) -> bytes:
+    data = {"contract": "C-1", "amount": amount, "currency": "CNY"}
+    return message("advance.paid", id, data, f"2026-{month}-02T00:00:00Z")
+
+
+def october(store: Store) -> None:
+    take(store, registered(), signed(valid_from="2026-10-01"), book(BOOK, measures=MEASURES))
+    take(store, advance("a", "300", 10), charge("1", "1000", 10))
+    closing.close(store, OCTOBER, NOW)
+
+
+def balances(store: Store, at: date | None = None, position: int | None = None) -> dict[str, str]:
+    with store.reading() as cursor:
+        found = journal.balances(cursor, at=at, position=position)
+    assert not any(trial(found).values())
+    return {each.account: format(each.amount.normalize(), "f") for each in found}
+
+
+def test_a_closed_statement_is_an_expense_that_is_owed_held_and_withheld(store: Store) -> None:
+    october(store)
+    assert balances(store) == {
+        "share expense": "500", "withheld tax": "-50", "held shares": "-150", "bank": "-300",
+    }, "the advance of 300 is paid and recouped at once"  # fmt: skip
+
+
+def test_what_matures_is_owed_in_the_next_period(store: Store) -> None:
+    october(store)
+    take(store, charge("2", "200", 11))  # share 100, tax 10, earned 90, held; October's 150 have matured
+    closing.close(store, NOVEMBER, NOW)
+    assert balances(store) == {
+        "share expense": "600", "withheld tax": "-60", "held shares": "-90", "accrued shares": "-150", "bank": "-300",
+    }  # fmt: skip
+    assert balances(store, at=date(2026, 11, 29)) == balances(store, at=date(2026, 10, 31))
+
+
+def test_a_restated_statement_takes_effect_in_its_period_and_is_known_when_it_is_issued(store: Store) -> None:
+    october(store)
+    with store.reading() as cursor:
+        known = cursor.execute("SELECT max(notification_id) FROM settle.log").fetchone()
+    assert known is not None
+    before = balances(store)
+    take(store, charge("late", "100", 10))  # 50 more: 5 tax, 45 held
+    restate(store, NOW)
+    assert balances(store, at=date(2026, 10, 31)) == {
+        "share expense": "550", "withheld tax": "-55", "held shares": "-195", "bank": "-300",
+    }  # fmt: skip
+    assert balances(store, position=known[0]) == before
+
+
+def test_a_rebuild_makes_the_same_journal_and_an_audit_proves_it(store: Store) -> None:
+    october(store)
+    take(store, charge("late", "100", 10), charge("2", "200", 11))
+    restate(store, NOW)
+    closing.close(store, NOVEMBER, NOW)
+    assert rebuild(store).equal
+    assert audit(store, OCTOBER).ok
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE settle.journal SET amount = amount + 1 WHERE account = 'withheld tax'",
+        "UPDATE settle.journal SET party = 'someone' WHERE account = 'held shares'",
+        "DELETE FROM settle.journal",
+        TWICE,
+    ],
+)
+def test_an_audit_finds_a_journal_that_somebody_changed(store: Store, change: str) -> None:
+    october(store)
+    with psycopg.connect(store.conninfo) as connection:
+        connection.execute(change)
+    found = audit(store, OCTOBER)
+    assert {str(finding.check) for finding in found.failed} == {"journal"}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.decimals("-9", "9", places=2)), max_size=6))
+def test_an_entry_that_does_not_balance_cannot_be_made(drawn: list[tuple[str, Decimal]]) -> None:
+    postings = [Posting(account, "", amount, "CNY") for account, amount in drawn]
+    if sum(amount for _, amount in drawn):
+        with pytest.raises(AssertionError):
+            entry(1, date(2026, 1, 1), "C-1", "2026-01", "test", postings)
+    else:
+        made = entry(1, date(2026, 1, 1), "C-1", "2026-01", "test", postings)
+        assert made is None or all(each.amount for each in made.postings)
