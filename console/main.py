@@ -21,6 +21,7 @@ from console import (
     explaining,
     intake,
     journaling,
+    outgoing,
     partners,
     qualifying,
     rebuilding,
@@ -73,6 +74,7 @@ app.command("restate")(restating.restate)
 app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(auditing.app, name="audit")
 app.add_typer(journaling.app, name="journal")
+app.add_typer(outgoing.app, name="outbox")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

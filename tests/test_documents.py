@@ -49,8 +49,7 @@ def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     of_commands = {
         refusal.code
         for refusal in Refused.__subclasses__()
-        if refusal.__module__.startswith(("engine.settlement.", "replay.", "consumers.commands"))
-        and hasattr(refusal, "code")
+        if refusal.__module__.startswith(("engine.settlement.", "replay.", "consumers.")) and hasattr(refusal, "code")
     }
     codes = (
         {refusal.code for refusal in Refused.__subclasses__() if hasattr(refusal, "code")}

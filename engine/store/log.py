@@ -84,9 +84,9 @@ def entries_at(cursor: Rows, positions: Sequence[int]) -> list[Entry]:
     return _timed(cursor, rows)
 
 
-def named(cursor: Rows, names: Iterable[str], *, to: int, page: int = 20_000) -> Iterator[list[Entry]]:
-    """Pages of the whole rows of the events with these stored names up to the position, in order."""
-    wanted, after = list(names), 0
+def named(cursor: Rows, names: Iterable[str], *, to: int, after: int = 0, page: int = 20_000) -> Iterator[list[Entry]]:
+    """Pages of the whole rows of the events with these stored names past `after` and up to the position, in order."""
+    wanted = list(names)
     while True:
         rows = cursor.execute(
             "SELECT notification_id, uuid_send(originator_id), originator_version, topic, state FROM settle.log "

@@ -74,6 +74,16 @@ CREATE TABLE settle.arrivals (
 );
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
 
+-- Up to which position what was issued has been sent to Kafka; `sending` is set while a transaction there may be under way. By `id`
+-- the cluster tells this store's sender from others.
+CREATE TABLE settle.outbox (
+    name text PRIMARY KEY,
+    id uuid NOT NULL DEFAULT gen_random_uuid(),
+    position bigint NOT NULL DEFAULT 0,
+    sending bigint,
+    begun_at timestamptz
+);
+
 -- Which positions each seal of the archive covers, and how many late events nobody had restated when it was decided.
 CREATE TABLE settle.archive_seals (
     number int PRIMARY KEY,
