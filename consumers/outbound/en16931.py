@@ -242,7 +242,7 @@ def _line(note: SettlementNote, number: int, line: NoteLine) -> dict[str, Any]:
 def _working(note: SettlementNote) -> list[str]:
     return [
         f"{one_line(line.name)} {line.amount:f}"
-        + (f" {line.unit}" if line.unit else "")
+        + (f" {one_line(line.unit)}" if line.unit else "")
         + (f" ({one_line(line.clause)})" if line.clause else "")
         for line in note.lines
         if line.kind is Kind.working

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.resources
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from types import ModuleType
@@ -20,6 +21,9 @@ class NotValid(Refused):
     code = "not-valid"
 
 
+_ELEMENT = re.compile(r"Element '(?:\{[^}]*\})?([\w.-]+)'")
+
+
 class Element(Protocol):
     """What we ask of an element of lxml, which ships no types."""
 
@@ -31,7 +35,7 @@ class Element(Protocol):
 
 
 class _Misfit(Protocol):
-    path: str
+    message: str
     type_name: str
 
 
@@ -81,5 +85,8 @@ def checked(document: bytes, package: str, path: str, what: str) -> bytes:
     schema = _schema(package, path)
     if not schema.validate(parsed(document)):
         error = schema.error_log[0]
-        raise NotValid(f"the {what} does not fit its schema at {error.path} ({error.type_name}); correct that value")
+        where = _ELEMENT.match(error.message)
+        raise NotValid(
+            f"the {what} does not fit its schema at {where[1] if where else 'its root'} ({error.type_name}); correct that value"
+        )
     return document
