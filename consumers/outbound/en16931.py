@@ -108,6 +108,12 @@ def _check(note: SettlementNote) -> None:
             raise CannotInvoice(f"{party.country[:10]!r} is no country of ISO 3166-1; write two letters such as DE")
         if not one_line(party.name) or not one_line(party.id):
             raise CannotInvoice("a party of the note has no name or no id; correct its master data")
+    names = (note.number, note.contract, *(line.name for line in note.lines if line.kind is not Kind.working))
+    references = (line.corrects.number for line in note.lines if line.corrects)
+    if not all(one_line(text) for text in (*names, *references)):
+        raise CannotInvoice(
+            f"note {note.number!r} has an empty number, contract, name of a line or reference; give each a text"
+        )
     _check_tax_ids(note)
 
 

@@ -119,12 +119,19 @@ def notes(draw: st.DrawFn) -> SettlementNote:
         named,
         amounts,
         st.just(Kind.adjusted),
+        clause=st.none(),
+        unit=st.none(),
         first=st.just(first),
         end=st.just(issued),
         corrects=st.builds(Reference, named, days),
     )
     working = st.builds(
-        NoteLine, named, st.decimals(-9, 9, places=9), st.just(Kind.working), st.none() | named, st.none() | named
+        NoteLine,
+        named,
+        st.decimals(-9, 9, places=9),
+        st.just(Kind.working),
+        st.none() | named,
+        st.none() | named,
     )
     lines = [
         NoteLine(draw(named), draw(amounts), Kind.earned, draw(st.none() | named)),

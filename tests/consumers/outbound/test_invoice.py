@@ -134,6 +134,7 @@ def test_a_long_note_goes_on_over_pages() -> None:
         ({"tax": Tax("AE"), "operator": OPERATOR._replace(tax_id="12345")}, "operator's VAT id"),
         ({"partner": PARTNER._replace(country="Germany")}, "no country"),
         ({"partner": PARTNER._replace(name=" \n ")}, "no name"),
+        ({"number": ""}, "empty number"),
     ],
 )
 def test_what_en_16931_cannot_say_is_refused(changed: dict[str, object], said: str) -> None:
