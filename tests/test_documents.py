@@ -48,7 +48,7 @@ def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     of_commands = {
         refusal.code
         for refusal in Refused.__subclasses__()
-        if refusal.__module__.startswith(("engine.settlement.", "replay."))
+        if refusal.__module__.startswith(("engine.settlement.", "replay.", "consumers.outbound."))
     }
     codes = (
         {refusal.code for refusal in Refused.__subclasses__()} | set(SENTENCES) | {"identity-conflict", "unreadable"}
@@ -58,8 +58,11 @@ def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     assert explained <= codes
 
 
+OPTIONAL = PROJECT["project"]["optional-dependencies"]
+
+
 @pytest.mark.parametrize(
-    "dependency", PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["demo"]
+    "dependency", PROJECT["project"]["dependencies"] + OPTIONAL["demo"] + OPTIONAL["cluster"] + OPTIONAL["documents"]
 )
 def test_every_dependency_has_its_reason(dependency: str) -> None:
     name = re.split(r"[\[<>=;]", dependency)[0]

@@ -6,6 +6,7 @@ Keys are the standard's own: BT for a term, BG for a group of terms. docs/tmforu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from consumers.outbound.note import (
     CannotInvoice,
     Kind,
     NoteLine,
+    Reference,
     SettlementNote,
     Tax,
     Totals,
@@ -109,8 +111,7 @@ def _check(note: SettlementNote) -> None:
         if not one_line(party.name) or not one_line(party.id):
             raise CannotInvoice("a party of the note has no name or no id; correct its master data")
     names = (note.number, note.contract, *(line.name for line in note.lines if line.kind is not Kind.working))
-    references = (line.corrects.number for line in note.lines if line.corrects)
-    if not all(one_line(text) for text in (*names, *references)):
+    if not all(one_line(text) for text in (*names, *(each.number for each in _corrected(note)))):
         raise CannotInvoice(
             f"note {note.number!r} has an empty number, contract, name of a line or reference; give each a text"
         )
@@ -144,10 +145,7 @@ def terms_of(document: Document) -> dict[str, Any]:
         "BT-74": _last(note.end),
         **_payment(document),
         "BG-1": [{"BT-22": _self_billing(note)}],
-        "BG-3": [
-            {"BT-25": one_line(each.number), "BT-26": each.issued}
-            for each in dict.fromkeys(line.corrects for line in note.lines if line.corrects)
-        ],
+        "BG-3": [{"BT-25": one_line(each.number), "BT-26": each.issued} for each in _corrected(note)],
         "BG-4": _party(note.partner, note.tax, seller=True),
         "BG-7": _party(note.operator, note.tax, seller=False),
         "BG-23": [
@@ -171,6 +169,11 @@ def terms_of(document: Document) -> dict[str, Any]:
         **({"BT-113": _money(come_to.withheld)} if note.withheld else {}),
         "BT-115": _money(come_to.due),
     }
+
+
+def _corrected(note: SettlementNote) -> Iterable[Reference]:
+    """The notes that this one corrects, each once."""
+    return dict.fromkeys(line.corrects for line in note.lines if line.kind is Kind.adjusted and line.corrects)
 
 
 def _self_billing(note: SettlementNote) -> str:

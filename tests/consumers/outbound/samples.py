@@ -114,24 +114,12 @@ def notes(draw: st.DrawFn) -> SettlementNote:
     amounts = st.integers(-(10**11), 10**11).map(lambda units: of_units(units, digits))
     issued = draw(days)
     first = issued - timedelta(days=40)
-    adjusted = st.builds(
-        NoteLine,
-        named,
-        amounts,
-        st.just(Kind.adjusted),
-        clause=st.none(),
-        unit=st.none(),
-        first=st.just(first),
-        end=st.just(issued),
-        corrects=st.builds(Reference, named, days),
+    reference = st.tuples(named, days).map(lambda given: Reference(*given))
+    adjusted = st.tuples(named, amounts, reference).map(
+        lambda given: NoteLine(given[0], given[1], Kind.adjusted, first=first, end=issued, corrects=given[2])
     )
-    working = st.builds(
-        NoteLine,
-        named,
-        st.decimals(-9, 9, places=9),
-        st.just(Kind.working),
-        st.none() | named,
-        st.none() | named,
+    working = st.tuples(named, st.decimals(-9, 9, places=9), st.none() | named, st.none() | named).map(
+        lambda given: NoteLine(given[0], given[1], Kind.working, given[2], given[3])
     )
     lines = [
         NoteLine(draw(named), draw(amounts), Kind.earned, draw(st.none() | named)),

@@ -8,8 +8,10 @@ from io import BytesIO
 from pathlib import Path
 
 import facturx
+import font_roboto
 import pypdf
 import pytest
+from fontTools.ttLib import TTFont
 from hypothesis import HealthCheck, given, settings
 from lxml import etree
 
@@ -197,3 +199,19 @@ def test_without_the_libraries_a_person_is_told_what_to_install(monkeypatch: pyt
     monkeypatch.setattr(libraries.importlib, "import_module", missing)
     with pytest.raises(NotInstalled, match=r"pip install 'tantieme\[documents\]'"):
         invoice_ubl(example()._replace(issued=date(2017, 4, 6)))
+
+
+def test_a_further_font_shows_what_the_first_lacks(tmp_path: Path) -> None:
+    # Roboto, with its A called by a name of its own.
+    font = TTFont(font_roboto.font_files["Roboto"])
+    for table in font["cmap"].tables:
+        if table.isUnicode():
+            table.cmap = {ord("北"): table.cmap[ord("A")]}
+    font.save(tmp_path / "further.ttf")
+    note = note_of(statement(), terms(partner=PARTNER._replace(name="北 Ж")))
+
+    def said(*fonts: Path) -> str:
+        return pypdf.PdfReader(BytesIO(invoice_facturx(note, fonts))).pages[0].extract_text()
+
+    assert "北 Ж" in said(tmp_path / "further.ttf")
+    assert "� Ж" in said()
