@@ -122,7 +122,7 @@ def _check_tax_ids(note: SettlementNote) -> None:
     """BR-S-02, BR-E-02 and so on: who charges tax, or says why not, is registered; with a reverse charge, both are."""
     if note.tax.category == "O":
         return
-    if not note.partner.tax_id:
+    if not _tax_ids(note.partner):
         raise CannotInvoice(
             f"partner {note.partner.id} has no tax id, which VAT category {note.tax.category} needs; register it, or take O"
         )
@@ -220,12 +220,12 @@ def _party(party: Party, tax: Tax, *, seller: bool) -> dict[str, Any]:
 
 def _tax_ids(party: Party) -> dict[str, str]:
     """As a VAT id (BT-31, BT-48) where it begins with the party's country or one of the EU's, else as a local one (BT-32)."""
-    if not party.tax_id:
-        return {}
+    said = one_line(party.tax_id or "")
     members = {code.upper() for code in library("stdnum.eu.vat").MEMBER_STATES} | {"EL", "XI", party.country}
-    found = _VAT_ID.fullmatch(party.tax_id)
-    kind = "vat_identifier" if found and found[1] in members else "tax_identifier"
-    return {kind: one_line(party.tax_id)}
+    found = _VAT_ID.fullmatch(said.replace(" ", ""))
+    if found and found[1] in members:
+        return {"vat_identifier": found[0]}
+    return {"tax_identifier": said} if said else {}
 
 
 def _line(note: SettlementNote, number: int, line: NoteLine) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import re
+from functools import cache
 from typing import NamedTuple
 
 from consumers.outbound.libraries import library
 from consumers.outbound.texts import masked
 from engine.aggregates.refusal import Refused
 
-_COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", re.ASCII)
 _BIC = re.compile(r"[A-Z0-9]{8}([A-Z0-9]{3})?", re.ASCII)
 
@@ -34,7 +35,14 @@ class Party(NamedTuple):
 
 
 def is_country(code: str) -> bool:
-    return _COUNTRY.fullmatch(code) is not None
+    return code in _countries()
+
+
+@cache
+def _countries() -> frozenset[str]:
+    """ISO 3166-1 alpha-2, as the time zone database lists it."""
+    table = importlib.resources.files("tzdata").joinpath("zoneinfo", "iso3166.tab").read_text(encoding="utf-8")
+    return frozenset(line[:2] for line in table.splitlines() if not line.startswith("#"))
 
 
 def account(iban: str, whose: str) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from consumers.outbound.libraries import Element, checked, library, parsed, written
+from consumers.outbound.note import SettlementNote
 from consumers.outbound.parties import Party, account, bank
 from consumers.outbound.texts import masked, one_line
 from engine.aggregates.refusal import Refused
@@ -83,6 +84,23 @@ def payout_xml(payout: Payout) -> bytes:
     return checked(written(root), "sepaxml", f"schemas/{_SCHEMA}.xsd", "payout file")
 
 
+def transfer_of(note: SettlementNote) -> CreditTransfer:
+    """What a note pays its partner; its number comes back with the bank's answer. Raises CannotPayOut."""
+    if note.payable <= 0:
+        raise CannotPayOut(f"note {note.number[:40]!r} comes to {note.payable:f}; nothing is paid out for it")
+    if note.partner.iban is None:
+        raise CannotPayOut(f"partner {note.partner.id[:40]!r} has no bank account; register one")
+    return CreditTransfer(
+        note.number,
+        note.partner.name,
+        note.partner.iban,
+        note.payable,
+        note.currency,
+        f"Settlement note {note.number}",
+        note.partner.bic,
+    )
+
+
 def _check(payout: Payout) -> None:
     if not payout.transfers:
         raise CannotPayOut("there is nothing to pay out: the payout has no credit transfer")
@@ -114,12 +132,12 @@ def _check_amount(transfer: CreditTransfer) -> None:
             f"{transfer.end_to_end} pays {transfer.currency[:10]}, and a SEPA payout file is in {_CURRENCY}; pay it by your bank's "
             "channel for foreign payments"
         )
-    if not transfer.amount.is_finite() or transfer.amount != round(transfer.amount, _DIGITS):
-        raise CannotPayOut(f"{transfer.end_to_end} pays a part of a cent; round what is due first")
-    if not 0 < transfer.amount <= of_units(_CENTS_MAX, _DIGITS):
+    if not transfer.amount.is_finite() or not 0 < transfer.amount <= of_units(_CENTS_MAX, _DIGITS):
         raise CannotPayOut(
-            f"{transfer.end_to_end} pays {plain(transfer.amount)}, and a credit transfer carries 0.01 to 999999999.99"
+            f"{transfer.end_to_end} pays {transfer.amount:f}, and a credit transfer carries 0.01 to 999999999.99"
         )
+    if transfer.amount != round(transfer.amount, _DIGITS):
+        raise CannotPayOut(f"{transfer.end_to_end} pays a part of a cent; round what is due first")
 
 
 def _payment(transfer: CreditTransfer, execution: date) -> dict[str, Any]:

@@ -134,7 +134,9 @@ def test_a_long_note_goes_on_over_pages() -> None:
         ({"tax": Tax("E")}, "needs its reason"),
         ({"partner": PARTNER._replace(tax_id=None)}, "has no tax id"),
         ({"tax": Tax("AE"), "operator": OPERATOR._replace(tax_id="12345")}, "operator's VAT id"),
+        ({"partner": PARTNER._replace(tax_id=" ")}, "has no tax id"),
         ({"partner": PARTNER._replace(country="Germany")}, "no country"),
+        ({"partner": PARTNER._replace(country="XX")}, "no country"),
         ({"partner": PARTNER._replace(name=" \n ")}, "no name"),
         ({"number": ""}, "empty number"),
     ],
@@ -157,6 +159,11 @@ def test_a_registration_that_is_no_vat_id_is_a_local_one() -> None:
     note = note_of(statement(), terms(partner=PARTNER._replace(tax_id="133/8150/8159")))
     assert found(invoice_ubl(note), "PartyTaxScheme", "CompanyID") == ["133/8150/8159", "DE987654321"]
     assert found(invoice_ubl(note), "PartyTaxScheme", "TaxScheme", "ID") == ["LOC", "VAT"]
+
+
+def test_a_vat_id_is_known_with_its_spaces() -> None:
+    note = note_of(statement(), terms(partner=PARTNER._replace(tax_id=" DE 123 456 789\n")))
+    assert found(invoice_ubl(note), "PartyTaxScheme", "CompanyID") == ["DE123456789", "DE987654321"]
 
 
 def test_no_entity_is_ever_written_or_resolved(tmp_path: Path) -> None:

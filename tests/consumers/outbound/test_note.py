@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import doctest
 from datetime import date
 from decimal import Decimal
+from types import ModuleType
 
 import pytest
 
+from consumers.outbound import beancount, texts
 from consumers.outbound.note import CannotInvoice, Kind, Reference, Withheld, note_of
 from consumers.outbound.parties import BadAccount, Party, account, bank
 from tests.consumers.outbound.samples import BIC, IBAN, IBANS, PARTNER, adjustment, example, statement, terms
@@ -93,3 +96,9 @@ def test_a_party_shows_only_the_end_of_its_account() -> None:
     assert IBAN not in repr(PARTNER)
     assert "DE89" not in repr(Party("P", "N", "DE", iban="DE893000"))
     assert IBAN not in repr(example())
+
+
+@pytest.mark.parametrize("module", [texts, beancount], ids=lambda module: module.__name__)
+def test_the_examples_in_the_code_are_so(module: ModuleType) -> None:
+    failed, tried = doctest.testmod(module)
+    assert (failed, tried > 1) == (0, True)

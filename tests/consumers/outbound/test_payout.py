@@ -10,9 +10,21 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from consumers.outbound.libraries import NotValid, checked
+from consumers.outbound.note import note_of
 from consumers.outbound.parties import BadAccount
-from consumers.outbound.payout import CannotPayOut, CreditTransfer, payout_xml
-from tests.consumers.outbound.samples import BIC, IBANS, OPERATOR, nasty, payout, transfer
+from consumers.outbound.payout import CannotPayOut, CreditTransfer, payout_xml, transfer_of
+from tests.consumers.outbound.samples import (
+    BIC,
+    IBANS,
+    OPERATOR,
+    PARTNER,
+    example,
+    nasty,
+    payout,
+    statement,
+    terms,
+    transfer,
+)
 
 
 def found(document: bytes, tag: str) -> list[str]:
@@ -65,7 +77,8 @@ def test_any_payout_fits_the_schema_and_its_control_sums_are_exact(amounts: list
         ({"amount": Decimal("-1.00")}, "carries 0.01"),
         ({"amount": Decimal("1000000000.00")}, "carries 0.01"),
         ({"amount": Decimal("1.005")}, "part of a cent"),
-        ({"amount": Decimal("NaN")}, "part of a cent"),
+        ({"amount": Decimal("NaN")}, "carries 0.01"),
+        ({"amount": Decimal("1E+40")}, "carries 0.01"),
         ({"end_to_end": "x" * 36}, "no end-to-end id"),
         ({"end_to_end": "/a"}, "no end-to-end id"),
         ({"end_to_end": "a//b"}, "no end-to-end id"),
@@ -77,6 +90,16 @@ def test_any_payout_fits_the_schema_and_its_control_sums_are_exact(amounts: list
 def test_a_transfer_that_a_bank_would_refuse_is_refused(changed: dict[str, object], said: str) -> None:
     with pytest.raises(CannotPayOut, match=said):
         payout_xml(payout(transfer()._replace(**changed)))
+
+
+def test_a_note_is_paid_by_a_transfer_that_names_it() -> None:
+    note = example()
+    assert transfer_of(note) == transfer(bic=BIC)
+    assert found(payout_xml(payout(transfer_of(note))), "InstdAmt") == ["698.65"]
+    with pytest.raises(CannotPayOut, match="nothing is paid out"):
+        transfer_of(note_of(statement("-1.00"), terms()))
+    with pytest.raises(CannotPayOut, match="no bank account"):
+        transfer_of(note_of(statement(), terms(partner=PARTNER._replace(iban=None))))
 
 
 def test_a_payout_that_is_none_is_refused() -> None:
