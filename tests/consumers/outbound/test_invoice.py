@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import subprocess
+import sys
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
@@ -22,6 +25,7 @@ from consumers.outbound.note import CannotInvoice, Kind, SettlementNote, Tax, Wi
 from tests.consumers.outbound.samples import IBANS, OPERATOR, PARTNER, example, notes, statement, terms
 from tests.consumers.outbound.schematron import broken
 
+ROOT = Path(__file__).parents[3]
 GOLDEN = Path(__file__).with_name("settlement-note.ubl.xml")
 WRITERS = {"ubl": invoice_ubl, "cii": invoice_cii}
 TAXES = [Tax("S", Decimal("7.5")), Tax("Z"), Tax("E", reason="Article 132"), Tax("AE"), Tax("G"), Tax("O")]
@@ -222,3 +226,25 @@ def test_a_further_font_shows_what_the_first_lacks(tmp_path: Path) -> None:
 
     assert "北 Ж" in said(tmp_path / "further.ttf")
     assert "� Ж" in said()
+
+
+def test_the_same_note_is_the_same_bytes_in_any_process_at_any_time() -> None:
+    made = (
+        "from hashlib import sha256; from tests.consumers.outbound.samples import example, payout, transfer\n"
+        "from consumers.outbound.invoice import *; from consumers.outbound.payout import payout_xml\n"
+        "note = example(); given = [invoice_ubl(note), invoice_cii(note), invoice_facturx(note), payout_xml(payout(transfer()))]\n"
+        "print(*(sha256(each).hexdigest() for each in given))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", made],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed, "TZ": zone},
+        ).stdout
+        for seed, zone in (("1", "Asia/Tokyo"), ("2", "America/New_York"))
+    }
+    assert len(said) == 1
+    assert len(said.pop().split()) == 4
