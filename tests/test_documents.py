@@ -62,8 +62,11 @@ def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     assert explained <= codes
 
 
+OPTIONAL = PROJECT["project"]["optional-dependencies"]
+
+
 @pytest.mark.parametrize(
-    "dependency", PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["demo"]
+    "dependency", PROJECT["project"]["dependencies"] + OPTIONAL["demo"] + OPTIONAL["cluster"] + OPTIONAL["documents"]
 )
 def test_every_dependency_has_its_reason(dependency: str) -> None:
     name = re.split(r"[\[<>=;]", dependency)[0]
