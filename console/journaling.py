@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.table import Column, Table
 
 from console.replaying import AS_OF, position_of
-from console.session import JSON, opened, out, print_json
+from console.session import JSON, opened, out, print_json, refuse
+from consumers.outbound.beancount import beancount_text, journal_csv
 from engine.money import plain
-from engine.projections.journal import Entry, trial
+from engine.projections.journal import ROOTS, Entry, Posting, trial
 from engine.store import journal
 
 app = typer.Typer(help="The journal: double entry of all that was settled and paid.", no_args_is_help=True)
@@ -100,33 +100,94 @@ def _told(entry: Entry) -> dict[str, Any]:
     return entry._asdict() | {"day": str(entry.day), "postings": postings}
 
 
-COLUMNS = ("position", "day", "contract", "period", "reference", "account", "party", "amount", "currency")
+class _Posting(NamedTuple):
+    """For consumers.outbound.beancount."""
+
+    account: str
+    amount: Decimal
+    currency: str
 
 
-@contextmanager
-def writing_to(path: Path | None) -> Iterator[IO[str]]:
-    """The file, or standard output where none is named."""
-    if path is None:
-        yield sys.stdout
-        return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        yield file
+class _Entry(NamedTuple):
+    day: date
+    position: int
+    source: str
+    narration: str
+    postings: tuple[_Posting, ...]
 
 
-def write_csv(entries: Iterable[Entry], file: IO[str]) -> int:
-    """One row a posting, with a header; returns how many entries there are."""
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+def _exported(entry: Entry) -> _Entry:
+    postings = tuple(_Posting(_account(each), Decimal(plain(each.amount)), each.currency) for each in entry.postings)
+    what = f"{entry.reference} {entry.period}" if entry.period else entry.reference
+    return _Entry(entry.day, entry.position, entry.contract, what, postings)
+
+
+def _account(posting: Posting) -> str:
+    """Root, account and party, with colons between; one in a party's id is none of those."""
+    parts = [ROOTS[posting.account], posting.account, *([posting.party] if posting.party else [])]
+    return ":".join(part.replace(":", "\N{MODIFIER LETTER COLON}") for part in parts)
+
+
+FIRST = typer.Option("--from", formats=["%Y-%m-%d"], help="From this day of effect on.")
+LAST = typer.Option("--to", formats=["%Y-%m-%d"], help="Up to and with this day of effect.")
+FILE = typer.Option(
+    "-o", "--output", metavar="FILE", help="Where to write it (default: standard output).", dir_okay=False
+)
+
+
+@app.command()
+def export(
+    file: Annotated[Path | None, FILE] = None,
+    first: Annotated[datetime | None, FIRST] = None,
+    last: Annotated[datetime | None, LAST] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help=f"As known then. {AS_OF}")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """The journal as CSV: one row a posting."""
+    _export(journal_csv, file, first, last, as_of, as_json=as_json)
+
+
+def export_beancount(
+    file: Annotated[Path | None, FILE] = None,
+    first: Annotated[datetime | None, FIRST] = None,
+    last: Annotated[datetime | None, LAST] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help=f"As known then. {AS_OF}")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """The journal as a ledger that bean-check accepts."""
+    _export(beancount_text, file, first, last, as_of, as_json=as_json)
+
+
+def _export(
+    write: Callable[[Iterator[_Entry]], Iterator[str]],
+    file: Path | None,
+    first: datetime | None,
+    last: datetime | None,
+    as_of: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Entry by entry, to the file or to standard output. A file that was begun and not finished is not left behind."""
+    if as_json and file is None:
+        refuse("--json tells what was written to a file; name one with -o")
     number = 0
-    for number, each in enumerate(entries, 1):  # noqa: B007 - the last number is the count
-        for posting in each.postings:
-            writer.writerow(
-                (each.position, each.day, *map(_safe, (each.contract, each.period, each.reference, posting.account, posting.party)),
-                 plain(posting.amount), posting.currency)
-            )  # fmt: skip
-    return number
 
+    def counted(entries: Iterator[Entry]) -> Iterator[_Entry]:
+        nonlocal number
+        for number, entry in enumerate(entries, 1):  # noqa: B007 - counted
+            yield _exported(entry)
 
-def _safe(text: str) -> str:
-    # A spreadsheet takes a cell that begins so for a formula.
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    with opened() as store, store.reading() as cursor:
+        position = position_of(cursor, as_of, "--as-of")
+        found = journal.entries(cursor, first=first and first.date(), end=_after(last), to=position)
+        if file is None:
+            sys.stdout.writelines(write(counted(found)))
+            return
+        beside = file.with_name(f"{file.name}.part")
+        with beside.open("w", encoding="utf-8", newline="") as part:
+            part.writelines(write(counted(found)))
+        beside.replace(file)
+    if as_json:
+        print_json({"entries": number, "path": str(file)})
+    else:
+        out.print(f"{number:,} entries written to {file}", soft_wrap=True)

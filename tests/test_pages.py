@@ -47,5 +47,7 @@ def test_what_a_page_shows_is_what_the_commands_print(
 @pytest.mark.parametrize("page", PAGES)
 def test_every_test_that_a_page_names_is_there(page: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / page).read_text(encoding="utf-8"))
-    missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")]
+    missing = [
+        f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
     assert not missing

@@ -21,7 +21,18 @@ from engine.money import difference, total
 EXPENSE, ACCRUED, PAYABLE = "share expense", "accrued shares", "shares payable"
 ADVANCES, BANK = "advances", "bank"
 HELD, UNPAID, TAX, DEPOSITS = "held shares", "unpaid shares", "withheld tax", "deposits"
-ACCOUNTS = (EXPENSE, ADVANCES, BANK, ACCRUED, PAYABLE, HELD, UNPAID, TAX, DEPOSITS)
+# The five kinds of accounting, of which every account is one.
+ROOTS = {
+    EXPENSE: "Expenses",
+    ADVANCES: "Assets",
+    BANK: "Assets",
+    ACCRUED: "Liabilities",
+    PAYABLE: "Liabilities",
+    HELD: "Liabilities",
+    UNPAID: "Liabilities",
+    TAX: "Liabilities",
+    DEPOSITS: "Liabilities",
+}
 
 _ZERO = Decimal(0)
 Json = Mapping[str, Any]

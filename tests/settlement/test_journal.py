@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console import main
 from engine.projections.journal import Posting, entry, trial
 from engine.settlement import closing
 from engine.store import journal
@@ -121,3 +126,22 @@ def test_an_entry_that_does_not_balance_cannot_be_made(drawn: list[tuple[str, De
     else:
         made = entry(1, date(2026, 1, 1), "C-1", "2026-01", "test", postings)
         assert made is None or all(each.amount for each in made.postings)
+
+
+def test_what_is_exported_is_accepted_by_bean_check_and_has_every_posting(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    october(store)
+    monkeypatch.setenv("SETTLE_DATABASE_URL", store.conninfo)
+    ledger, table = tmp_path / "journal.beancount", tmp_path / "journal.csv"
+    for command in (["export", "beancount", "-o", str(ledger)], ["journal", "export", "-o", str(table)]):
+        monkeypatch.setattr("sys.argv", ["settle", *command])
+        with pytest.raises(SystemExit) as left:
+            main.main()
+        assert left.value.code == 0, capsys.readouterr().err
+    subprocess.run([Path(sys.executable).parent / "bean-check", ledger], check=True, timeout=60)
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert {(row["account"], row["amount"]) for row in rows} >= {
+        ("Expenses:share expense", "500"), ("Liabilities:held shares:P-1", "-150"),
+    }  # fmt: skip
+    assert sum(Decimal(row["amount"]) for row in rows) == 0
