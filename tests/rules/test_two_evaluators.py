@@ -23,7 +23,6 @@ from engine.rules.evaluate import settle_cohort
 from engine.rules.formulas import Unsettleable
 from engine.rules.given import Cohort, Given
 from engine.rules.steps import RULE_FIELDS
-from engine.rules.worked import Entry, every, settled
 
 law = settings(
     max_examples=max(200, settings.default.max_examples),
@@ -75,20 +74,6 @@ def assert_equal(rulebook, cohort):
         return refusal
     assert outcomes_of(in_columns(rulebook, period, frames)) == expected
     return None
-
-
-CASES = [pytest.param(entry, id=entry.name) for entry in every() if isinstance(entry, Entry) and entry.cases]
-
-
-@pytest.mark.parametrize("entry", CASES)
-def test_worked_case(entry):
-    rulebook = accepted(entry.rulebook)
-    for case in entry.cases:
-        try:
-            for now in settled(case, rulebook):
-                assert_equal(now.rulebook, now.cohort)
-        except ArithmeticError:
-            assert any(stage.expected.refused for stage in case.stages)
 
 
 @pytest.mark.parametrize("kind", RULE_FIELDS)
