@@ -21,6 +21,7 @@ from engine.store.database import Rows
 from replay import history, known
 from replay.known import Known
 from replay.recompute import AMOUNTS, recomputed
+from replay.unsettled import unsettled
 
 
 class NotTheNextVersion(Refused):
@@ -81,6 +82,7 @@ def compare(
     end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
     was, _ = _amounts(recomputed_amounts(before, facts, names, since, end))
     now, refused = _amounts(recomputed_amounts(after, finer, names, since, end))
+    refused |= {(each.contract, str(each.period)): str(each.why) for each in unsettled(after, names, since, end)}
     changed = _changed(cursor, after, was, now)
     return Comparison(
         book.rulebook,

@@ -29,7 +29,7 @@ from engine.projections import partner_facts
 from engine.rules.check import check
 from engine.rules.given import Rate
 from engine.rules.model import Rulebook
-from engine.settlement.books import NoRulebook, OtherCurrency
+from engine.settlement.books import version_for
 from engine.store import assessments, rates, registry
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
@@ -71,15 +71,7 @@ class Known(NamedTuple):
 
     def settled_by(self, contract: Contract, period: Period) -> Rulebook:
         """The version that settles the contract in the period. Raises NoRulebook, OtherCurrency."""
-        day = max(period.first, contract.valid_from)
-        published = self.rulebooks.get(contract.rulebook)
-        version = rulebooks.in_force(published, day) if published else None
-        if version is None:
-            raise NoRulebook(f"contract {contract.contract}: no version of {contract.rulebook} is valid on {day}")
-        if version.currency != contract.currency:
-            raise OtherCurrency(
-                f"contract {contract.contract} is in {contract.currency}, its rulebook in {version.currency}"
-            )
+        version = version_for(self.rulebooks.get(contract.rulebook), contract, period)
         return self.book(contract.rulebook, version.version)
 
     def rates_for(self, publishers: Iterable[str], first: date, end: date) -> tuple[Rate, ...]:

@@ -137,12 +137,9 @@ class _Chain:
         self._scores: dict[str, Score] = {}
         self._failed: dict[str, Refused] = {}
         self._history: list[Settlement] = []
-        self._claws = any(
-            step.clawback is not None
-            for book in self._books()
-            for contents in (book, *(era.contents for era in book.eras))
-            for step in contents.waterfall
-        )
+        stated = [each for book in self._books() for each in (book, *(era.contents for era in book.eras))]
+        self._carries = any(contents.carries for contents in stated)
+        self._claws = any(step.clawback is not None for contents in stated for step in contents.waterfall)
 
     def _books(self) -> Iterator[Rulebook]:
         name = self._members[0].rulebook
@@ -154,10 +151,7 @@ class _Chain:
         first = min(each.valid_from for each in self._members)
         last = max((each.valid_to or date.max for each in self._members), default=date.max)
         period = Period.containing(first, self._members[0].calendar)
-        carries = any(
-            contents.carries for book in self._books() for contents in (book, *(era.contents for era in book.eras))
-        )
-        if since is not None and not carries and not self._claws and period.end <= since:
+        if since is not None and not self._carries and not self._claws and period.end <= since:
             period = Period.containing(since, period.calendar)
         while period.first < min(end, last):
             done = [self._settled(*group, period) for group in self._groups(period)]
@@ -165,13 +159,8 @@ class _Chain:
             self._left = pl.concat([each.left for each in done]) if done else _NO_CARRIED
             self._scores = {name: score for each in done for name, score in each.found.scores.items()}
             refused = {name: refusal for each in done for name, refusal in each.found.refused.items()}
-            if carries:
-                self._failed |= {
-                    name: EarlierPeriodOpen(
-                        f"{period} of contract {name} cannot be settled, and the next one needs it: {why}"
-                    )
-                    for name, why in refused.items()
-                }
+            if self._carries:
+                self._failed |= {name: _needed(name, period, why) for name, why in refused.items()}
             if self._claws:
                 self._history += done
             period = period.next()
@@ -188,12 +177,22 @@ class _Chain:
                 in_force[key] = self._version(each, period)
             book = in_force[key]
             if book is None:
+                if self._carries:
+                    self._failed.setdefault(each.contract, self._waits(each, period))
                 continue
             _, members, refused = by_version.setdefault(book.version, (book, [], {}))
             members.append(each)
             if each.contract in self._failed:
                 refused[each.contract] = self._failed[each.contract]
         yield from by_version.values()
+
+    def _waits(self, contract: Contract, period: Period) -> Refused:
+        """Why no later period of a contract can be settled that no version settles in this one (replay.unsettled)."""
+        try:
+            self._known.settled_by(contract, period)
+        except Refused as why:
+            return _needed(contract.contract, period, why)
+        raise AssertionError(contract)
 
     def _version(self, contract: Contract, period: Period) -> Rulebook | None:
         try:
@@ -273,6 +272,10 @@ class _Chain:
             own = set(names) & earlier.contracts.keys()
             if own:
                 yield Origins(earlier.rulebook, earlier.period, _only(earlier.frames, own)._replace(origins=()))
+
+
+def _needed(name: str, period: Period, why: Refused) -> Refused:
+    return EarlierPeriodOpen(f"{period} of contract {name} cannot be settled, and the next one needs it: {why}")
 
 
 def _summed(days: pl.DataFrame, whose: str) -> pl.DataFrame:

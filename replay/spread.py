@@ -7,13 +7,15 @@ and the result is the same for every number of buckets and workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from hashlib import sha256
 from typing import NamedTuple
 
 import polars as pl
 
+from engine.aggregates.refusal import Refused
+from engine.period import Period
 from engine.projections import facts as projection
 from engine.projections.facts import FACTS
 from engine.settlement.keeping import canonical
@@ -24,6 +26,7 @@ from replay.archive.reading import Archive
 from replay.archive.segments import bucket_of
 from replay.known import Known, together
 from replay.recompute import Settlement, count, recomputed
+from replay.unsettled import unsettled
 
 # A row a statement: `digest` is the statement's, `says` that of its amounts. Where it cannot be settled `refused` says why, and
 # the others are null.
@@ -72,11 +75,14 @@ Engine = Callable[[Archive, Job, pl.DataFrame], Iterator[Part]]
 
 def statements(job: Job, facts: pl.DataFrame, names: frozenset[str]) -> pl.DataFrame:
     """The statements of the contracts, settled again from their facts: columns STATEMENTS."""
-    parts = [STATEMENTS.to_frame()]
+    parts, begins = [STATEMENTS.to_frame()], job.first or date.min
     for each in recomputed(job.everything, facts, job.end, names, job.first):
-        if job.first is None or each.period.first >= job.first:
-            parts += [_statements(each), _refused(each)]
-    return pl.concat(parts)
+        if each.period.first >= begins:
+            refused = [(name, each.period, why) for name, why in each.found.refused.items()]
+            parts += [_statements(each), _refused(refused)]
+    # Of a period that begins before `first` nothing is told, also where it ends after it.
+    own = (each for each in unsettled(job.everything, names, job.first, job.end) if each.period.first >= begins)
+    return pl.concat([*parts, _refused(own)])
 
 
 def _statements(each: Settlement) -> pl.DataFrame:
@@ -104,11 +110,8 @@ def _statements(each: Settlement) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=STATEMENTS, orient="row")
 
 
-def _refused(each: Settlement) -> pl.DataFrame:
-    rows = [
-        (name, str(each.period), each.period.first, None, None, None, None, str(why))
-        for name, why in each.found.refused.items()
-    ]
+def _refused(found: Iterable[tuple[str, Period, Refused]]) -> pl.DataFrame:
+    rows = [(name, str(period), period.first, None, None, None, None, str(why)) for name, period, why in found]
     return pl.DataFrame(rows, schema=STATEMENTS, orient="row")
 
 
