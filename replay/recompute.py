@@ -27,6 +27,7 @@ from engine.settlement.concluding import Found, belong_together, settled_frames
 from engine.settlement.gathering import EarlierPeriodOpen
 from engine.settlement.statements import Lines
 from replay.known import RATE_DAYS_MAX, Known
+from replay.unsettled import unsettled
 
 _PRIMARY = pl.DataFrame(
     [*PRIMARY_FIELD.items(), *((event, fields[0]) for event, fields in PARTNER_FIELDS.items())],
@@ -151,6 +152,9 @@ class _Chain:
         first = min(each.valid_from for each in self._members)
         last = max((each.valid_to or date.max for each in self._members), default=date.max)
         period = Period.containing(first, self._members[0].calendar)
+        if self._carries:
+            waiting = unsettled(self._known, (each.contract for each in self._members), None, end)
+            self._failed = {each.contract: _needed(each.contract, each.period, each.why) for each in waiting}
         if since is not None and not self._carries and not self._claws and period.end <= since:
             period = Period.containing(since, period.calendar)
         while period.first < min(end, last):
@@ -177,22 +181,12 @@ class _Chain:
                 in_force[key] = self._version(each, period)
             book = in_force[key]
             if book is None:
-                if self._carries:
-                    self._failed.setdefault(each.contract, self._waits(each, period))
                 continue
             _, members, refused = by_version.setdefault(book.version, (book, [], {}))
             members.append(each)
             if each.contract in self._failed:
                 refused[each.contract] = self._failed[each.contract]
         yield from by_version.values()
-
-    def _waits(self, contract: Contract, period: Period) -> Refused:
-        """Why no later period of a contract can be settled that no version settles in this one (replay.unsettled)."""
-        try:
-            self._known.settled_by(contract, period)
-        except Refused as why:
-            return _needed(contract.contract, period, why)
-        raise AssertionError(contract)
 
     def _version(self, contract: Contract, period: Period) -> Rulebook | None:
         try:
