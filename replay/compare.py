@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -10,18 +9,23 @@ from typing import NamedTuple
 
 import polars as pl
 
+from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.facts import Grain
 from engine.period import Period
+from engine.projections.facts import FACTS
 from engine.rules.model import Rulebook
 from engine.store import facts as fact_store
 from engine.store import recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history, known
+from replay.again import check_archive
+from replay.apart import Spread, here
+from replay.archive.reading import Archive
 from replay.known import Known
-from replay.recompute import AMOUNTS, recomputed
-from replay.unsettled import unsettled
+from replay.recompute import AMOUNTS
+from replay.sides import Amounts, Sides, amounts, in_parts
 
 
 class NotTheNextVersion(Refused):
@@ -60,65 +64,75 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    cursor: Rows, book: Rulebook, text: str, *, first: Period | None = None, last: Period | None = None
+    cursor: Rows,
+    book: Rulebook,
+    text: str,
+    *,
+    first: Period | None = None,
+    last: Period | None = None,
+    archive: Archive | None = None,
+    spread: Spread = here,
 ) -> Comparison:
-    """The change from now to a store in which the version is published. Raises NotTheNextVersion. Writes nothing."""
+    """The change from now to a store in which the version is published. Writes nothing.
+
+    With an `archive` the events, where they are needed, are read from there as far as it goes, a bucket a part, and `spread` does
+    the parts. Raises NotTheNextVersion, CurrencyChanged, OtherArchive.
+    """
     before = known.live(cursor)
-    published = before.rulebooks.get(book.rulebook)
-    expected = len(published.versions) + 1 if published else 1
-    if book.version != expected:
-        raise NotTheNextVersion(
-            f"the next version of {book.rulebook} is {expected}, not {book.version}; give the file that number to see what "
-            "publishing it would change"
-        )
+    _check(before.rulebooks.get(book.rulebook), book)
     after = before.with_candidate(book, text)
     assert _settles(before, book.rulebook) == _settles(after, book.rulebook), "another rulebook is touched"
     names = sorted(each.contract for each in after.contracts.values() if each.rulebook == book.rulebook)
     source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
     since = max(first.first, book.valid_from) if first is not None else book.valid_from
     facts = fact_store.all_live(cursor, names, None if _looks_back(after, book.rulebook) else since)
-    finer = history.folded(cursor, after, recorder.last_position(cursor), names) if source.events else facts
     closed = statement_store.closed(cursor, names)
     end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
-    was, _ = _amounts(recomputed_amounts(before, facts, names, since, end))
-    now, refused = _amounts(recomputed_amounts(after, finer, names, since, end))
-    refused |= {(each.contract, str(each.period)): str(each.why) for each in unsettled(after, names, since, end)}
-    changed = _changed(cursor, after, was, now)
+    position = recorder.last_position(cursor)
+    sides = Sides(before, after, tuple(names), since, end, position, source.events)
+    found = _amounts(cursor, sides, facts, archive, spread)
+    changed = _changed(cursor, after, found.was, found.now)
+    gone = changed.filter((pl.col("kind") == "payable") & pl.col("after").is_null()).height
     return Comparison(
         book.rulebook,
         book.version,
-        recorder.last_position(cursor),
+        position,
         source,
         len(names),
         since,
-        now.filter(pl.col("kind") == "payable").height,
+        found.now.filter(pl.col("kind") == "payable").height + gone,
         changed,
-        _totals(was, now),
-        *_same(changed, was, now),
+        _totals(found.was, found.now),
+        *_same(changed, found.was, found.now),
         len(after.contracts) - len(names),
         _settles(after, book.rulebook),
-        refused,
+        dict(sorted(found.refused.items())),
     )
 
 
-def recomputed_amounts(
-    everything: Known, facts: pl.DataFrame, names: list[str], since: date, end: date
-) -> Iterator[tuple[pl.DataFrame, dict[tuple[str, str], str]]]:
-    """Of each settlement of a period that ends after `since` and begins before `end`, the amounts, and what is refused."""
-    for each in recomputed(everything, facts, end, names, since):
-        if each.period.end > since:
-            period = str(each.period)
-            yield each.amounts(), {(name, period): str(why) for name, why in each.found.refused.items()}
+def _check(published: rulebooks.Rulebook | None, book: Rulebook) -> None:
+    """That the version could be published next, whoever approves it."""
+    expected = len(published.versions) + 1 if published else 1
+    if book.version != expected:
+        raise NotTheNextVersion(
+            f"the next version of {book.rulebook} is {expected}, not {book.version}; give the file that number to see what "
+            "publishing it would change"
+        )
+    if published and published.versions[-1].currency != book.currency:
+        raise rulebooks.CurrencyChanged(
+            f"{book.rulebook} settles in {published.versions[-1].currency}; a rulebook in {book.currency} needs a name of its own"
+        )
 
 
-def _amounts(
-    parts: Iterable[tuple[pl.DataFrame, dict[tuple[str, str], str]]],
-) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
-    frames, refused = [AMOUNTS.to_frame()], dict[tuple[str, str], str]()
-    for amounts, own in parts:
-        frames.append(amounts)
-        refused |= own
-    return pl.concat(frames), refused
+def _amounts(cursor: Rows, sides: Sides, facts: pl.DataFrame, archive: Archive | None, spread: Spread) -> Amounts:
+    if archive is None or (spread is here and not sides.finer):
+        finer = history.folded(cursor, sides.after, sides.position, sides.names) if sides.finer else facts
+        return amounts(sides, facts, finer, sides.names)
+    check_archive(cursor, archive)
+    tail = FACTS.to_frame()
+    if sides.finer:
+        tail = history.tail(cursor, sides.after, sides.position, archive, sides.names)
+    return in_parts(sides, facts, tail, archive, spread)
 
 
 def _looks_back(everything: Known, rulebook: str) -> bool:
