@@ -202,3 +202,8 @@ def test_only_a_version_that_could_be_published_is_compared(late: Settle, tmp_pa
     backwards = late("compare", version(tmp_path), "--from", "2026-12", "--to", "2026-10")
     assert (backwards.status, "2026-10 ends before 2026-12 begins" in words(backwards.err)) == (2, True)
     assert late("compare", str(tmp_path / "none.yaml")).status == 1
+
+
+def test_an_audit_on_a_cluster_says_the_same(late: Settle) -> None:
+    assert late("audit", "2026-10", "--engine", "dask", "--json").json == late("audit", "2026-10", "--json").json
+    assert late("audit", "2026-10", "--engine", "spark").status == 2

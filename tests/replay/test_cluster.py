@@ -22,6 +22,8 @@ from replay import again, arrow, history, known
 from replay.apart import here
 from replay.archive.reading import Archive
 from replay.archive.writing import seal
+from replay.audit import outcomes
+from replay.audit.auditing import audit
 from replay.cluster import Dask, NoCluster
 from replay.compare import compare
 from replay.spread import Job, Part
@@ -119,6 +121,25 @@ def test_a_comparison_is_the_same_for_every_number_of_buckets_and_workers(store:
                 found = compare(cursor, *candidate(name), archive=archive, spread=spread)
                 assert found.changed.equals(expected.changed), name
                 assert found._replace(changed=expected.changed) == expected
+
+
+def test_an_audit_finds_the_same_for_every_number_of_workers(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, tmp_path / "a", 3)
+    expected = audit(store, OCTOBER)
+    monkeypatch.setattr(outcomes, "CONTRACTS_AT_ONCE", 5)
+    assert sorted(audit(store, OCTOBER).findings) == sorted(expected.findings)
+    with store.writing() as cursor:  # one statement that the evaluators do not conclude
+        cursor.execute("UPDATE settle.facts SET value_micros = value_micros + 1")
+    take(store, charge("t3", "5", 11, "C-3"))
+    close(store, DECEMBER)
+    with Dask(workers=2) as cluster:
+        assert audit(store, OCTOBER, spread=cluster.spread) == audit(store, OCTOBER)
+        assert expected.ok
+        forged = audit(store, DECEMBER)
+        assert forged.failed
+        assert audit(store, DECEMBER, spread=cluster.spread) == forged
 
 
 def test_what_is_sealed_while_a_cluster_works_is_not_counted_twice(store: Store, tmp_path: Path) -> None:
