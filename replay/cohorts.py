@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from operator import attrgetter
 from typing import NamedTuple
 
 import polars as pl
@@ -54,8 +55,8 @@ class Cohorts:
             key = (book.version, tuple(indexes))
             if key not in self._made:
                 groups = list(self._alike.values())
-                chosen = (each for index in indexes for each in groups[index])
-                self._made[key] = _cohort(book, sorted(chosen, key=lambda each: each.contract))
+                chosen = [each for index in indexes for each in groups[index]]
+                self._made[key] = _cohort(book, sorted(chosen, key=attrgetter("contract")))
             yield self._made[key]
 
     def _version(self, contract: Contract, period: Period) -> Rulebook | None:
@@ -67,5 +68,12 @@ class Cohorts:
 
 def _cohort(book: Rulebook, members: Iterable[Contract]) -> Cohort:
     named = {each.contract: each for each in members}
-    columns = zip(*((each.contract, each.partner, each.valid_from) for each in named.values()), strict=True)
-    return Cohort(book, named, pl.DataFrame(list(columns) or [[], [], []], schema=_NAMED, orient="col"))
+    rows = pl.DataFrame(
+        {
+            "contract": list(named),
+            "partner": [each.partner for each in named.values()],
+            "begins": [each.valid_from for each in named.values()],
+        },
+        schema=_NAMED,
+    )
+    return Cohort(book, named, rows)
