@@ -26,7 +26,7 @@ from engine.rules.steps import Convert
 from engine.settlement.concluding import Found, belong_together, settled_frames
 from engine.settlement.gathering import EarlierPeriodOpen
 from engine.settlement.statements import Lines
-from replay.cohorts import Cohort, Cohorts
+from replay.coverage import Coverage, Covered
 from replay.known import RATE_DAYS_MAX, Known
 
 _PRIMARY = PRIMARY_FIELD | {event: fields[0] for event, fields in PARTNER_FIELDS.items()}
@@ -142,7 +142,7 @@ class _Chain:
     def __init__(self, known: Known, members: Sequence[Contract], facts: Mapping[date, pl.DataFrame]) -> None:
         self._known = known
         self._members = members
-        self._cohorts = Cohorts(known, members)
+        self._coverage = Coverage(known, members)
         self._facts = facts
         self._left = _NO_CARRIED
         self._scores: dict[str, Score] = {}
@@ -171,7 +171,7 @@ class _Chain:
         if since is not None and not carries and not self._claws and period.end <= since:
             period = Period.containing(since, period.calendar)
         while period.first < min(end, last):
-            done = [self._settled(cohort, period) for cohort in self._cohorts.of(period)]
+            done = [self._settled(covered, period) for covered in self._coverage.of(period)]
             yield from done
             self._left = pl.concat([each.left for each in done]) if done else _NO_CARRIED
             self._scores = {name: score for each in done for name, score in each.found.scores.items()}
@@ -187,26 +187,26 @@ class _Chain:
                 self._history += done
             period = period.next()
 
-    def _settled(self, cohort: Cohort, period: Period) -> Settlement:
-        book = cohort.rulebook
-        failed = {name: self._failed[name] for name in sorted(self._failed.keys() & cohort.contracts.keys())}
+    def _settled(self, covered: Covered, period: Period) -> Settlement:
+        book = covered.rulebook
+        failed = {name: self._failed[name] for name in sorted(self._failed.keys() & covered.contracts.keys())}
         if failed and belong_together(book.on(period.first)):
             # All or none: what one of them lacks, the others cannot be settled without.
             name, why = next(iter(failed.items()))
             together = EarlierPeriodOpen(f"it is settled together with {name}, and that cannot be: {why}")
-            failed = {each: failed.get(each, together) for each in cohort.contracts}
-        cohort = cohort.without(failed)
-        frames = self._frames(cohort, period)
+            failed = {each: failed.get(each, together) for each in covered.contracts}
+        covered = covered.without(failed)
+        frames = self._frames(covered, period)
         found = settled_frames(book, period, frames)
         found = found._replace(refused=found.refused | failed)
         passed = _passed_on(book, period, frames.carried, found)
-        return Settlement(book, period, cohort.contracts, frames, found, pl.concat([found.carried, passed]))
+        return Settlement(book, period, covered.contracts, frames, found, pl.concat([found.carried, passed]))
 
-    def _frames(self, cohort: Cohort, period: Period) -> Frames:
-        book, is_all = cohort.rulebook, len(cohort.contracts) == len(self._members)
+    def _frames(self, covered: Covered, period: Period) -> Frames:
+        book, is_all = covered.rulebook, len(covered.contracts) == len(self._members)
         given, given_before = self._overrides(book.rulebook, period), self._overrides(book.rulebook, period.previous())
         before = {name: score.grade for name, score in self._scores.items()} | given_before
-        frame = cohort.rows.with_columns(_graded("grade", given), _graded("grade_before", before))
+        frame = covered.rows.with_columns(_graded("grade", given), _graded("grade_before", before))
         own = self._facts.get(period.first)
         parts = [] if own is None else [_of(own, frame, is_all=is_all).select(FACTS.names())]
         parts += self._named_facts(frame, period)

@@ -20,20 +20,20 @@ from replay.known import Known
 _NAMED = pl.Schema({name: CONTRACTS[name] for name in ("contract", "partner", "begins")})
 
 
-class Cohort(NamedTuple):
+class Covered(NamedTuple):
     """Contracts that a version settles in a period, by name, sorted; and as rows: contract, partner and begins."""
 
     rulebook: Rulebook
     contracts: Mapping[str, Contract]
     rows: pl.DataFrame
 
-    def without(self, names: Collection[str]) -> Cohort:
+    def without(self, names: Collection[str]) -> Covered:
         if not names:
             return self
-        return _cohort(self.rulebook, (each for name, each in self.contracts.items() if name not in names))
+        return _covered(self.rulebook, (each for name, each in self.contracts.items() if name not in names))
 
 
-class Cohorts:
+class Coverage:
     """Of contracts of one rulebook and calendar, for one period after the other."""
 
     def __init__(self, known: Known, members: Iterable[Contract]) -> None:
@@ -41,9 +41,9 @@ class Cohorts:
         self._alike: dict[tuple[date, date | None, str], list[Contract]] = {}
         for each in members:
             self._alike.setdefault((each.valid_from, each.valid_to, each.currency), []).append(each)
-        self._made: dict[tuple[int, Sequence[int]], Cohort] = {}
+        self._made: dict[tuple[int, Sequence[int]], Covered] = {}
 
-    def of(self, period: Period) -> Iterator[Cohort]:
+    def of(self, period: Period) -> Iterator[Covered]:
         by_version: dict[int, tuple[Rulebook, list[int]]] = {}
         for index, alike in enumerate(self._alike.values()):
             if contracts.in_force(alike[0], period.first, period.end):
@@ -56,7 +56,7 @@ class Cohorts:
             if key not in self._made:
                 groups = list(self._alike.values())
                 chosen = [each for index in indexes for each in groups[index]]
-                self._made[key] = _cohort(book, sorted(chosen, key=attrgetter("contract")))
+                self._made[key] = _covered(book, sorted(chosen, key=attrgetter("contract")))
             yield self._made[key]
 
     def _version(self, contract: Contract, period: Period) -> Rulebook | None:
@@ -66,7 +66,7 @@ class Cohorts:
             return None
 
 
-def _cohort(book: Rulebook, members: Iterable[Contract]) -> Cohort:
+def _covered(book: Rulebook, members: Iterable[Contract]) -> Covered:
     named = {each.contract: each for each in members}
     rows = pl.DataFrame(
         {
@@ -76,4 +76,4 @@ def _cohort(book: Rulebook, members: Iterable[Contract]) -> Cohort:
         },
         schema=_NAMED,
     )
-    return Cohort(book, named, rows)
+    return Covered(book, named, rows)
