@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -81,17 +82,20 @@ def compare(
     before = known.live(cursor)
     _check(before.rulebooks.get(book.rulebook), book)
     after = before.with_candidate(book, text)
-    assert _settles(before, book.rulebook) == _settles(after, book.rulebook), "another rulebook is touched"
-    names = sorted(each.contract for each in after.contracts.values() if each.rulebook == book.rulebook)
+    names = sorted(name for name, each in after.contracts.items() if each.rulebook == book.rulebook)
+    others = sorted(after.contracts.keys() - set(names))
+    untouched = _settles(after, others)
+    assert _settles(before, others) == untouched, "another rulebook is touched"
     source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
     since = max(first.first, book.valid_from) if first is not None else book.valid_from
-    facts = fact_store.all_live(cursor, names, None if _looks_back(after, book.rulebook) else since)
-    closed = statement_store.closed(cursor, names)
+    needed = None if _looks_back(after, book.rulebook) else since
+    facts = fact_store.all_live(cursor, since=needed, rulebook=book.rulebook)
+    closed = statement_store.closed(cursor, rulebook=book.rulebook, since=since)
     end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
     position = recorder.last_position(cursor)
     sides = Sides(before, after, tuple(names), since, end, position, source.events)
     found = _amounts(cursor, sides, facts, archive, spread)
-    changed = _changed(cursor, after, found.was, found.now)
+    changed = _changed(after, closed, found.was, found.now)
     gone = changed.filter((pl.col("kind") == "payable") & pl.col("after").is_null()).height
     return Comparison(
         book.rulebook,
@@ -104,8 +108,8 @@ def compare(
         changed,
         _totals(found.was, found.now),
         *_same(changed, found.was, found.now),
-        len(after.contracts) - len(names),
-        _settles(after, book.rulebook),
+        len(others),
+        untouched,
         dict(sorted(found.refused.items())),
     )
 
@@ -161,48 +165,48 @@ def _end(facts: pl.DataFrame) -> date:
     return date.min if last is None else date.fromordinal(last.toordinal() + 1)  # type: ignore[union-attr]
 
 
-def _settles(everything: Known, but: str) -> str:
-    """The digest of all that settles the contracts of other rulebooks: outcomes follow from it and from the facts alone."""
+def _settles(everything: Known, others: Iterable[str]) -> str:
+    """The digest of all that settles these contracts: outcomes follow from it and from the facts alone."""
     books = {
         name: ",".join(f"{version.valid_from} {version.digest}" for version in found.versions)
         for name, found in everything.rulebooks.items()
     }
-    lines = (
-        f"{name} {each.rulebook} {books.get(each.rulebook, '')}"
-        for name, each in sorted(everything.contracts.items())
-        if each.rulebook != but
-    )
-    return sha256("\n".join(lines).encode()).hexdigest()
+    under = ((name, everything.contracts[name].rulebook) for name in others)
+    return sha256("\n".join(f"{name} {book} {books.get(book, '')}" for name, book in under).encode()).hexdigest()
 
 
 _KEY = ["contract", "period", "kind", "name", "unit"]
 
 
-def _changed(cursor: Rows, everything: Known, was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    both = was.rename({"amount": "before"}).join(
-        now.rename({"amount": "after"}), on=_KEY, how="full", coalesce=True, nulls_equal=True
-    )
-    differ = both.filter(pl.col("before").ne_missing(pl.col("after"))).with_columns(
-        (pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved")
-    )
-    partners = pl.DataFrame(
-        [(name, each.partner) for name, each in everything.contracts.items()],
-        schema={"contract": pl.String, "partner": pl.String},
-        orient="row",
+def _changed(
+    everything: Known, closed: Mapping[tuple[str, str], date], was: pl.DataFrame, now: pl.DataFrame
+) -> pl.DataFrame:
+    differ = (
+        _beside(was, now)
+        .filter(pl.col("before").ne_missing(pl.col("after")))
+        .with_columns((pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved"))
     )
     names = differ["contract"].unique().to_list()
-    closed = pl.DataFrame(
-        list(statement_store.closed(cursor, names)) if names else [],
-        schema={"contract": pl.String, "period": pl.String},
-        orient="row",
-    ).with_columns(pl.lit(True).alias("closed"))  # noqa: FBT003
+    partners = pl.DataFrame(
+        {"contract": names, "partner": [everything.contracts[name].partner for name in names]},
+        schema={"contract": pl.String, "partner": pl.String},
+    )
+    stated = pl.DataFrame(list(closed), schema={"contract": pl.String, "period": pl.String}, orient="row")
     return (
         differ.join(partners, on="contract", how="left")
-        .join(closed, on=["contract", "period"], how="left")
+        .join(stated.with_columns(closed=True), on=["contract", "period"], how="left")
         .with_columns(pl.col("closed").fill_null(value=False))
         .select("partner", *_KEY, "closed", "before", "after", "moved")
-        .sort("partner", "contract", "period", "kind", "name", "unit")
+        .sort("partner", *_KEY)
     )
+
+
+def _beside(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """Each amount with and without the version: `before` and `after`."""
+    was, now = was.rename({"amount": "before"}), now.rename({"amount": "after"})
+    if was.select(_KEY).equals(now.select(_KEY)):
+        return was.hstack([now["after"]])
+    return was.join(now, on=_KEY, how="full", coalesce=True, nulls_equal=True)
 
 
 def _same(changed: pl.DataFrame, was: pl.DataFrame, now: pl.DataFrame) -> tuple[int, str]:
