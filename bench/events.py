@@ -33,14 +33,14 @@ waterfall:
 """
 
 
-def registrations() -> list[bytes]:
-    """One rulebook with one dimension, PARTNERS partners, CONTRACTS contracts."""
+def registrations(contracts: int = CONTRACTS) -> list[bytes]:
+    """One rulebook with one dimension, PARTNERS partners, and contracts."""
     published = {"rulebook": RULEBOOK, "version": 1, "text": _RULEBOOK_TEXT}
     messages = [_told("rulebook.published", "rulebook", published)]
     for number in range(PARTNERS):
         partner = {"partner": f"P-{number}", "name": f"Partner {number}", "kind": "content_provider", "country": "CN"}
         messages.append(_told("partner.registered", f"partner-{number}", partner))
-    for number in range(CONTRACTS):
+    for number in range(contracts):
         contract = {
             "contract": f"C-{number}",
             "partner": f"P-{number % PARTNERS}",
@@ -54,16 +54,18 @@ def registrations() -> list[bytes]:
     return messages
 
 
-def charges(count: int) -> Iterator[bytes]:
+def charges(
+    count: int, contracts: int = CONTRACTS, begin: datetime = _BEGIN, seconds: int = _SECONDS
+) -> Iterator[bytes]:
     """`count` charges of some 310 bytes, each under an id of its own and every one acceptable.
 
     Spread evenly, in no order, over the contracts, 8 products and 10 provinces; in the order of their times, as a stream
-    is, over 90 days.
+    is, over 90 days, or the seconds from another begin.
     """
     for number in range(count):
         # Steps through each range without a pattern that a cache could learn; the same on every machine.
         spread = number * 2_654_435_761 % 4_294_967_296
-        time = _BEGIN + timedelta(seconds=_SECONDS * number // count)
+        time = begin + timedelta(seconds=seconds * number // count)
         yield orjson.dumps(
             {
                 "specversion": "1.0",
@@ -72,7 +74,7 @@ def charges(count: int) -> Iterator[bytes]:
                 "type": "billing.charged",
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "data": {
-                    "contract": f"C-{spread // 7 % CONTRACTS}",
+                    "contract": f"C-{spread // 7 % contracts}",
                     "product": _PRODUCTS[spread // 11 % len(_PRODUCTS)],
                     "amount": f"{spread // 13 % 100}.{spread // 17 % 100:02}",
                     "currency": "CNY",

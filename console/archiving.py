@@ -22,8 +22,10 @@ def location(given: str | None) -> str:
 
 
 def archive_at(given: str | None) -> Archive | None:
-    """The archive, where there is one. Raises BrokenManifest."""
+    """The archive, where there is one; refused where a person names a place that has none. Raises BrokenManifest."""
     found = Archive(location(given))
+    if given is not None and not found.seals:
+        refuse(f"there is no archive at {given}; settle archive --to FOLDER makes one")
     return found if found.seals else None
 
 

@@ -14,8 +14,10 @@ from typer.core import TyperGroup
 
 from console.archiving import WHERE, archive_at
 from console.intake import bar
+from console.replaying import ENGINE, SCHEDULER, cluster_of
 from console.session import JSON, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
+from replay.apart import here
 from replay.audit import auditing, packing, signing, verifying
 from replay.audit.container import Damaged
 from replay.audit.findings import Finding, Proof
@@ -45,16 +47,23 @@ app = typer.Typer(
 def audit(
     period: Annotated[str, PERIOD],
     archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
+    engine: Annotated[str, ENGINE] = "local",
+    scheduler: Annotated[str | None, SCHEDULER] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Recompute every statement of the period from the log, with both evaluators, and compare all that was recorded."""
     chosen = period_of(period)
-    with opened() as store, bar(f"audit {chosen}", None) as (progress, task):
+    with (
+        opened() as store,
+        cluster_of(engine, scheduler) as cluster,
+        bar(f"audit {chosen}", None) as (progress, task),
+    ):
         proof = auditing.audit(
             store,
             chosen,
             archive_at(archive),
             progress=lambda done, total: progress.update(task, completed=done, total=total, messages=done),
+            spread=here if cluster is None else cluster.spread,
         )
     if as_json:
         print_json(told(proof))

@@ -9,11 +9,13 @@ import polars as pl
 import typer
 from rich.table import Table
 
+from console.archiving import WHERE, archive_at
+from console.replaying import ENGINE, SCHEDULER, cluster_of, periods_of, read_by
 from console.rulebook_files import read_sound
 from console.session import JSON, opened, out, print_json, refuse
-from console.settling import period_of
 from engine.money import plain
 from replay import compare as comparing
+from replay.apart import here
 from replay.compare import Comparison, movers
 
 _MOVERS = 10
@@ -24,17 +26,23 @@ def compare(
     file: Annotated[Path, typer.Argument(help="The rulebook version, not published yet (YAML).")],
     first: Annotated[str | None, typer.Option("--from", help="The first period.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="The last period.")] = None,
+    archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
+    engine: Annotated[str, ENGINE] = "local",
+    scheduler: Annotated[str | None, SCHEDULER] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write every changed amount to this file.")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """What a rulebook version would change: by partner, contract, period and line. Writes nothing to the store."""
-    begins, ends = (None if text is None else period_of(text) for text in (first, last))
+    begins, ends = periods_of(first, last)
     book, text = read_sound(file)
-    with opened() as store, store.reading() as cursor:
-        found = comparing.compare(cursor, book, text, first=begins, last=ends)
+    found_archive = archive_at(archive)
+    read_by(engine, found_archive)
+    with opened() as store, cluster_of(engine, scheduler) as cluster, store.reading() as cursor:
+        spread = here if cluster is None else cluster.spread
+        found = comparing.compare(cursor, book, text, first=begins, last=ends, archive=found_archive, spread=spread)
     if csv is not None:
         try:
-            comparing.as_texts(found.changed).write_csv(csv)
+            csv.write_text(comparing.as_texts(found.changed).write_csv())
         except OSError as error:
             refuse(f"{csv} cannot be written: {error.strerror}; name a file in a folder that is there")
     if as_json:

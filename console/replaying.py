@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,15 +15,22 @@ from console.intake import bar
 from console.session import JSON, opened, out, print_json, refuse
 from console.settling import period_of
 from engine.money import plain
+from engine.period import Period
 from engine.store import log
 from engine.store.database import Rows
 from replay import again
 from replay.archive.reading import Archive
-from replay.spread import Engine, here
+from replay.spread import here
+
+if TYPE_CHECKING:
+    from replay.cluster import Dask
 
 _SHOWN = 10
 NOTHING = "nothing"
 AS_OF = "A position of the log, or a time: ISO 8601 with its zone, or a day (its end in UTC)."
+
+ENGINE = typer.Option("--engine", help="local, or dask: on a cluster.")
+SCHEDULER = typer.Option("--scheduler", help="The address of a Dask scheduler; else one of this machine's own.")
 
 
 def position_of(cursor: Rows, text: str | None, option: str) -> int | None:
@@ -53,18 +60,17 @@ def replay(
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"What was known then. {AS_OF}")] = None,
     rules_as_of: Annotated[str | None, typer.Option("--rules-as-of", help="Under the rules known then.")] = None,
     archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
-    engine: Annotated[str, typer.Option("--engine", help="local, or dask (needs an archive).")] = "local",
-    scheduler: Annotated[
-        str | None, typer.Option("--scheduler", help="The address of a Dask scheduler; else one of this machine's own.")
-    ] = None,
+    engine: Annotated[str, ENGINE] = "local",
+    scheduler: Annotated[str | None, SCHEDULER] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Fold and settle again, and compare with what was issued. Without --as-of: as known now."""
-    begins, ends = (None if text is None else period_of(text) for text in (first, last))
+    begins, ends = periods_of(first, last)
     found_archive = archive_at(archive)
+    read_by(engine, found_archive)
     with (
         opened() as store,
-        engine_of(engine, scheduler, found_archive) as engine_,
+        cluster_of(engine, scheduler) as cluster,
         store.reading() as cursor,
         bar("replay", None) as (progress, task),
     ):
@@ -76,7 +82,7 @@ def replay(
             position=position_of(cursor, as_of, "--as-of"),
             rules_position=position_of(cursor, rules_as_of, "--rules-as-of"),
             archive=found_archive,
-            engine=engine_,
+            engine=cluster or here,
             progress=lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
     if as_json:
@@ -88,19 +94,35 @@ def replay(
 
 
 @contextmanager
-def engine_of(name: str, scheduler: str | None, archive: Archive | None) -> Iterator[Engine]:
-    """The engine of that name. Wrong usage where there is none; refuses a cluster without an archive."""
-    if name == "local":
-        yield here
-        return
-    if name != "dask":
+def cluster_of(name: str, scheduler: str | None) -> Iterator[Dask | None]:
+    """The cluster, where the engine of that name is one. Wrong usage where there is no such engine."""
+    if name not in {"local", "dask"}:
         raise typer.BadParameter(f"{name} is no engine; local or dask", param_hint="--engine")
-    if archive is None:
-        refuse("a cluster reads the archive, and there is none; settle archive makes it")
+    if name == "local":
+        if scheduler is not None:
+            raise typer.BadParameter("a scheduler is Dask's; add --engine dask", param_hint="--scheduler")
+        yield None
+        return
     from replay.cluster import Dask  # noqa: PLC0415 - only who asks for a cluster needs it
 
     with Dask(scheduler) as cluster:
         yield cluster
+
+
+def read_by(engine: str, archive: Archive | None) -> None:
+    """Refuses a cluster without an archive."""
+    if engine == "dask" and archive is None:
+        refuse("a cluster reads the archive, and there is none; settle archive makes it")
+
+
+def periods_of(first: str | None, last: str | None) -> tuple[Period | None, Period | None]:
+    """The periods that a person named. Wrong usage where the last ends before the first begins."""
+    begins, ends = (None if text is None else period_of(text) for text in (first, last))
+    if begins is not None and ends is not None and ends.end <= begins.first:
+        raise typer.BadParameter(
+            f"{ends} ends before {begins} begins; name the earlier one with --from", param_hint="--to"
+        )
+    return begins, ends
 
 
 def told(found: again.Replay) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def replay(
     position = end_of_log if position is None else min(position, end_of_log)
     rules_position = position if rules_position is None else min(rules_position, end_of_log)
     if archive is not None:
-        _check_archive(cursor, archive)
+        check_archive(cursor, archive)
     everything = history.known_at(cursor, position, rules_position, archive)
     chosen = _chosen(everything, names)
     end = last.end if last is not None else max(statement_store.closed(cursor).values(), default=date.min)
@@ -128,7 +128,8 @@ def replay(
     return Replay(position, rules_position, events, periods, _hash(f"{each.period} {each.digest}" for each in periods))
 
 
-def _check_archive(cursor: Rows, archive: Archive) -> None:
+def check_archive(cursor: Rows, archive: Archive) -> None:
+    """Raises OtherArchive."""
     recorded = [each[:3] for each in archive_seals.recorded(cursor)]
     found = [(seal.number, seal.first, seal.last) for seal in archive.seals]
     if found != recorded[: len(found)]:

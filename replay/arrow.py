@@ -36,6 +36,7 @@ def from_arrow(table: Any) -> pl.DataFrame:  # noqa: ANN401 - an Arrow table or 
 def facts_of(events: Any, everything: Known) -> pa.Table:  # noqa: ANN401
     """Map: events to facts, whatever part of the log they are."""
     frame = pl.DataFrame(pl.from_arrow(events)).rename({"position": "seq"})
+    frame = frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
     names = set(frame["contract"].unique())
     terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain")
     wanted = projection.dimensions(terms["grain"]) - OWN_DIMENSIONS

@@ -1,4 +1,5 @@
-"""The buckets of a replay on a Dask cluster: the same functions as on this machine, on workers that read the segments themselves.
+"""Parts of a replay, a comparison or an audit on a Dask cluster: the same functions as on this machine. Its workers read the
+segments themselves.
 
 Needs the extra `cluster` (distributed, pyarrow). A worker that dies has its buckets done again by another.
 """
@@ -6,7 +7,8 @@ Needs the extra `cluster` (distributed, pyarrow). A worker that dies has its buc
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Self
 
 import polars as pl
@@ -58,23 +60,32 @@ class Dask:
 
     def __call__(self, archive: Archive, job: Job, tail: pl.DataFrame) -> Iterator[Part]:
         """The parts of all buckets, as they come."""
+        # The archive with its seals as we read them: what is sealed meanwhile is in the tail already.
+        parts = ((number, to_arrow(own)) for number, own in tails(archive, tail).items())
+        for statements, facts, events in self.spread(_bucket, (archive.anywhere(), job), parts):
+            yield Part(pl.DataFrame(pl.from_arrow(statements)), from_arrow(facts), events)
+
+    def spread(self, function: Callable[..., Any], shared: Any, parts: Iterable[tuple[Any, ...]]) -> Iterator[Any]:  # noqa: ANN401
+        """What the function gives of every part, as they come (replay.apart.Spread)."""
         from distributed import as_completed  # noqa: PLC0415
 
         # A task, because what is scattered is lost for ever with the worker that holds it, and a task is done again.
-        # The archive with its seals as we read them: what is sealed meanwhile is in the tail already.
-        work = pickle.dumps((archive.anywhere(), job))
-        packed = self.client.submit(bytes, work, pure=False, retries=RETRIES)
-        futures = [
-            self.client.submit(_bucket, packed, number, to_arrow(own), pure=False, retries=RETRIES)
-            for number, own in tails(archive, tail).items()
-        ]
+        packed = self.client.submit(bytes, pickle.dumps(shared), pure=False, retries=RETRIES)
+        futures = [self.client.submit(_done, function, packed, *part, pure=False, retries=RETRIES) for part in parts]
         for future in as_completed(futures):
-            statements, facts, events = future.result()
-            yield Part(pl.DataFrame(pl.from_arrow(statements)), from_arrow(facts), events)
+            yield future.result()
 
 
-def _bucket(packed: bytes, number: int, tail: Any) -> tuple[Any, Any, int]:  # noqa: ANN401 - Arrow tables
-    work: tuple[Archive, Job] = pickle.loads(packed)  # noqa: S301 - sent by our own client, over the cluster's own connection
-    archive, job = work
+def _done(function: Callable[..., Any], packed: bytes, *part: Any) -> Any:  # noqa: ANN401
+    return function(_unpacked(packed), *part)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Any:  # noqa: ANN401
+    return pickle.loads(packed)  # noqa: S301 - sent by our own client, over the cluster's own connection
+
+
+def _bucket(shared: tuple[Archive, Job], number: int, tail: Any) -> tuple[Any, Any, int]:  # noqa: ANN401 - Arrow tables
+    archive, job = shared
     part = bucket(archive, job, number, from_arrow(tail))
     return part.statements.to_arrow(), to_arrow(part.facts), part.events

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -10,17 +10,23 @@ from typing import NamedTuple
 
 import polars as pl
 
+from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.facts import Grain
 from engine.period import Period
+from engine.projections.facts import FACTS
 from engine.rules.model import Rulebook
 from engine.store import facts as fact_store
 from engine.store import recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history, known
+from replay.again import check_archive
+from replay.apart import Spread, here
+from replay.archive.reading import Archive
 from replay.known import Known
-from replay.recompute import AMOUNTS, recomputed
+from replay.recompute import AMOUNTS
+from replay.sides import Amounts, Sides, amounts, in_parts
 
 
 class NotTheNextVersion(Refused):
@@ -59,64 +65,78 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    cursor: Rows, book: Rulebook, text: str, *, first: Period | None = None, last: Period | None = None
+    cursor: Rows,
+    book: Rulebook,
+    text: str,
+    *,
+    first: Period | None = None,
+    last: Period | None = None,
+    archive: Archive | None = None,
+    spread: Spread = here,
 ) -> Comparison:
-    """The change from now to a store in which the version is published. Raises NotTheNextVersion. Writes nothing."""
+    """The change from now to a store in which the version is published. Writes nothing.
+
+    With an `archive` the events, where they are needed, are read from there as far as it goes, a bucket a part, and `spread` does
+    the parts. Raises NotTheNextVersion, CurrencyChanged, OtherArchive.
+    """
     before = known.live(cursor)
-    published = before.rulebooks.get(book.rulebook)
+    _check(before.rulebooks.get(book.rulebook), book)
+    after = before.with_candidate(book, text)
+    names = sorted(name for name, each in after.contracts.items() if each.rulebook == book.rulebook)
+    others = sorted(after.contracts.keys() - set(names))
+    untouched = _settles(after, others)
+    assert _settles(before, others) == untouched, "another rulebook is touched"
+    source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
+    since = max(first.first, book.valid_from) if first is not None else book.valid_from
+    needed = None if _looks_back(after, book.rulebook) else since
+    facts = fact_store.all_live(cursor, since=needed, rulebook=book.rulebook)
+    closed = statement_store.closed(cursor, rulebook=book.rulebook, since=since)
+    end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
+    position = recorder.last_position(cursor)
+    sides = Sides(before, after, tuple(names), since, end, position, source.events)
+    found = _amounts(cursor, sides, facts, archive, spread)
+    changed = _changed(after, closed, found.was, found.now)
+    gone = changed.filter((pl.col("kind") == "payable") & pl.col("after").is_null()).height
+    return Comparison(
+        book.rulebook,
+        book.version,
+        position,
+        source,
+        len(names),
+        since,
+        found.now.filter(pl.col("kind") == "payable").height + gone,
+        changed,
+        _totals(found.was, found.now),
+        *_same(changed, found.was, found.now),
+        len(others),
+        untouched,
+        dict(sorted(found.refused.items())),
+    )
+
+
+def _check(published: rulebooks.Rulebook | None, book: Rulebook) -> None:
+    """That the version could be published next, whoever approves it."""
     expected = len(published.versions) + 1 if published else 1
     if book.version != expected:
         raise NotTheNextVersion(
             f"the next version of {book.rulebook} is {expected}, not {book.version}; give the file that number to see what "
             "publishing it would change"
         )
-    after = before.with_candidate(book, text)
-    assert _settles(before, book.rulebook) == _settles(after, book.rulebook), "another rulebook is touched"
-    names = sorted(each.contract for each in after.contracts.values() if each.rulebook == book.rulebook)
-    source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
-    since = max(first.first, book.valid_from) if first is not None else book.valid_from
-    facts = fact_store.all_live(cursor, names, None if _looks_back(after, book.rulebook) else since)
-    finer = history.folded(cursor, after, recorder.last_position(cursor), names) if source.events else facts
-    closed = statement_store.closed(cursor, names)
-    end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
-    was, _ = _amounts(recomputed_amounts(before, facts, names, since, end))
-    now, refused = _amounts(recomputed_amounts(after, finer, names, since, end))
-    changed = _changed(cursor, after, was, now)
-    return Comparison(
-        book.rulebook,
-        book.version,
-        recorder.last_position(cursor),
-        source,
-        len(names),
-        since,
-        now.filter(pl.col("kind") == "payable").height,
-        changed,
-        _totals(was, now),
-        *_same(changed, was, now),
-        len(after.contracts) - len(names),
-        _settles(after, book.rulebook),
-        refused,
-    )
+    if published and published.versions[-1].currency != book.currency:
+        raise rulebooks.CurrencyChanged(
+            f"{book.rulebook} settles in {published.versions[-1].currency}; a rulebook in {book.currency} needs a name of its own"
+        )
 
 
-def recomputed_amounts(
-    everything: Known, facts: pl.DataFrame, names: list[str], since: date, end: date
-) -> Iterator[tuple[pl.DataFrame, dict[tuple[str, str], str]]]:
-    """Of each settlement of a period that ends after `since` and begins before `end`, the amounts, and what is refused."""
-    for each in recomputed(everything, facts, end, names, since):
-        if each.period.end > since:
-            period = str(each.period)
-            yield each.amounts(), {(name, period): str(why) for name, why in each.found.refused.items()}
-
-
-def _amounts(
-    parts: Iterable[tuple[pl.DataFrame, dict[tuple[str, str], str]]],
-) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
-    frames, refused = [AMOUNTS.to_frame()], dict[tuple[str, str], str]()
-    for amounts, own in parts:
-        frames.append(amounts)
-        refused |= own
-    return pl.concat(frames), refused
+def _amounts(cursor: Rows, sides: Sides, facts: pl.DataFrame, archive: Archive | None, spread: Spread) -> Amounts:
+    if archive is None or (spread is here and not sides.finer):
+        finer = history.folded(cursor, sides.after, sides.position, sides.names) if sides.finer else facts
+        return amounts(sides, facts, finer, sides.names)
+    check_archive(cursor, archive)
+    tail = FACTS.to_frame()
+    if sides.finer:
+        tail = history.tail(cursor, sides.after, sides.position, archive, sides.names)
+    return in_parts(sides, facts, tail, archive, spread)
 
 
 def _looks_back(everything: Known, rulebook: str) -> bool:
@@ -145,48 +165,48 @@ def _end(facts: pl.DataFrame) -> date:
     return date.min if last is None else date.fromordinal(last.toordinal() + 1)  # type: ignore[union-attr]
 
 
-def _settles(everything: Known, but: str) -> str:
-    """The digest of all that settles the contracts of other rulebooks: outcomes follow from it and from the facts alone."""
+def _settles(everything: Known, others: Iterable[str]) -> str:
+    """The digest of all that settles these contracts: outcomes follow from it and from the facts alone."""
     books = {
         name: ",".join(f"{version.valid_from} {version.digest}" for version in found.versions)
         for name, found in everything.rulebooks.items()
     }
-    lines = (
-        f"{name} {each.rulebook} {books.get(each.rulebook, '')}"
-        for name, each in sorted(everything.contracts.items())
-        if each.rulebook != but
-    )
-    return sha256("\n".join(lines).encode()).hexdigest()
+    under = ((name, everything.contracts[name].rulebook) for name in others)
+    return sha256("\n".join(f"{name} {book} {books.get(book, '')}" for name, book in under).encode()).hexdigest()
 
 
 _KEY = ["contract", "period", "kind", "name", "unit"]
 
 
-def _changed(cursor: Rows, everything: Known, was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    both = was.rename({"amount": "before"}).join(
-        now.rename({"amount": "after"}), on=_KEY, how="full", coalesce=True, nulls_equal=True
-    )
-    differ = both.filter(pl.col("before").ne_missing(pl.col("after"))).with_columns(
-        (pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved")
-    )
-    partners = pl.DataFrame(
-        [(name, each.partner) for name, each in everything.contracts.items()],
-        schema={"contract": pl.String, "partner": pl.String},
-        orient="row",
+def _changed(
+    everything: Known, closed: Mapping[tuple[str, str], date], was: pl.DataFrame, now: pl.DataFrame
+) -> pl.DataFrame:
+    differ = (
+        _beside(was, now)
+        .filter(pl.col("before").ne_missing(pl.col("after")))
+        .with_columns((pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved"))
     )
     names = differ["contract"].unique().to_list()
-    closed = pl.DataFrame(
-        list(statement_store.closed(cursor, names)) if names else [],
-        schema={"contract": pl.String, "period": pl.String},
-        orient="row",
-    ).with_columns(pl.lit(True).alias("closed"))  # noqa: FBT003
+    partners = pl.DataFrame(
+        {"contract": names, "partner": [everything.contracts[name].partner for name in names]},
+        schema={"contract": pl.String, "partner": pl.String},
+    )
+    stated = pl.DataFrame(list(closed), schema={"contract": pl.String, "period": pl.String}, orient="row")
     return (
         differ.join(partners, on="contract", how="left")
-        .join(closed, on=["contract", "period"], how="left")
+        .join(stated.with_columns(closed=True), on=["contract", "period"], how="left")
         .with_columns(pl.col("closed").fill_null(value=False))
         .select("partner", *_KEY, "closed", "before", "after", "moved")
-        .sort("partner", "contract", "period", "kind", "name", "unit")
+        .sort("partner", *_KEY)
     )
+
+
+def _beside(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """Each amount with and without the version: `before` and `after`."""
+    was, now = was.rename({"amount": "before"}), now.rename({"amount": "after"})
+    if was.select(_KEY).equals(now.select(_KEY)):
+        return was.hstack([now["after"]])
+    return was.join(now, on=_KEY, how="full", coalesce=True, nulls_equal=True)
 
 
 def _same(changed: pl.DataFrame, was: pl.DataFrame, now: pl.DataFrame) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -13,7 +12,6 @@ import polars as pl
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
-from engine.aggregates.rulebook import Version
 from engine.events import (
     AssessmentOverridden,
     ContractSigned,
@@ -26,26 +24,13 @@ from engine.events import (
 from engine.facts import Grain
 from engine.period import Period
 from engine.projections import partner_facts
-from engine.rules.check import check
 from engine.rules.given import Rate
 from engine.rules.model import Rulebook
-from engine.settlement.books import NoRulebook, OtherCurrency
+from engine.settlement.books import read, version_for, version_of
 from engine.store import assessments, rates, registry
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 from engine.store.registry import TERMS, terms_of
-
-
-@lru_cache(maxsize=1_000)
-def read(text: str) -> Rulebook:
-    """The rulebook that a published text states."""
-    found = check(text, "rulebook").rulebook
-    assert found is not None, text[:80]
-    return found
-
-
-def version_of(book: Rulebook) -> Version:
-    return Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
 
 
 class Known(NamedTuple):
@@ -71,15 +56,7 @@ class Known(NamedTuple):
 
     def settled_by(self, contract: Contract, period: Period) -> Rulebook:
         """The version that settles the contract in the period. Raises NoRulebook, OtherCurrency."""
-        day = max(period.first, contract.valid_from)
-        published = self.rulebooks.get(contract.rulebook)
-        version = rulebooks.in_force(published, day) if published else None
-        if version is None:
-            raise NoRulebook(f"contract {contract.contract}: no version of {contract.rulebook} is valid on {day}")
-        if version.currency != contract.currency:
-            raise OtherCurrency(
-                f"contract {contract.contract} is in {contract.currency}, its rulebook in {version.currency}"
-            )
+        version = version_for(self.rulebooks.get(contract.rulebook), contract, period)
         return self.book(contract.rulebook, version.version)
 
     def rates_for(self, publishers: Iterable[str], first: date, end: date) -> tuple[Rate, ...]:

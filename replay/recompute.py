@@ -12,28 +12,32 @@ from typing import NamedTuple
 
 import polars as pl
 
-from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD
 from engine.language.columns import WORKING
 from engine.outcomes import Balance, Score
 from engine.period import Calendar, Period
-from engine.rules.columns.frames import CARRIED, CONTRACTS, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
+from engine.projections import facts as projection
+from engine.rules.columns.frames import CARRIED, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
 from engine.rules.given import Given
 from engine.rules.model import Rulebook
 from engine.rules.steps import Convert
 from engine.settlement.concluding import Found, belong_together, settled_frames
 from engine.settlement.gathering import EarlierPeriodOpen
 from engine.settlement.statements import Lines
+from replay.coverage import Coverage, Covered
 from replay.known import RATE_DAYS_MAX, Known
+from replay.unsettled import unsettled
 
-_PRIMARY = pl.DataFrame(
-    [*PRIMARY_FIELD.items(), *((event, fields[0]) for event, fields in PARTNER_FIELDS.items())],
-    schema={"event": pl.String, "field": pl.String},
-    orient="row",
+_PRIMARY = PRIMARY_FIELD | {event: fields[0] for event, fields in PARTNER_FIELDS.items()}
+# Of the facts of an event, the one that counts it.
+_IS_PRIMARY = pl.any_horizontal(
+    pl.col("field").eq(field) & pl.col("event").is_in([name for name, own in _PRIMARY.items() if own == field])
+    for field in sorted(set(_PRIMARY.values()))
 )
 _NO_CARRIED = CARRIED.to_frame()
+_FACTS = projection.FACTS
 
 
 # `kind` is line, payable or share; `unit` a currency, quantity or number.
@@ -77,14 +81,13 @@ class Settlement(NamedTuple):
         """What the statements say, by contract."""
         return self.found.lines(_balances(self.left))
 
+    def counted(self) -> pl.DataFrame:
+        """How many events statements rest on: contract and events, of the contracts that have any."""
+        return self.frames.facts.filter(_IS_PRIMARY).group_by("contract").agg(pl.col("events").sum())
+
     def events(self) -> dict[str, int]:
         """How many events each contract's statement rests on; none is left out where it has none."""
-        counted = (
-            self.frames.facts.join(_PRIMARY, on=["event", "field"], how="semi")
-            .group_by("contract")
-            .agg(pl.col("events").sum())
-        )
-        return dict.fromkeys(self.contracts, 0) | dict(counted.iter_rows())
+        return dict.fromkeys(self.contracts, 0) | dict(self.counted().iter_rows())
 
     def givens(self, names: Iterable[str]) -> dict[str, Given]:
         """What was given of each of the contracts."""
@@ -94,7 +97,7 @@ class Settlement(NamedTuple):
 
 def count(facts: pl.DataFrame) -> int:
     """How many events the facts are made of."""
-    return int(facts.join(_PRIMARY, on=["event", "field"], how="semi")["events"].sum())
+    return int(facts.filter(_IS_PRIMARY)["events"].sum())
 
 
 def recomputed(
@@ -114,16 +117,24 @@ def recomputed(
     groups: dict[tuple[str, Calendar], list[Contract]] = {}
     for each in chosen:
         groups.setdefault((each.rulebook, each.calendar), []).append(each)
-    keys = pl.DataFrame(
-        [(each.contract, each.rulebook, str(each.calendar)) for each in chosen],
-        schema={"contract": pl.String, "rulebook": pl.String, "calendar": pl.String},
-        orient="row",
-    )
-    by_group = facts.join(keys, on="contract").partition_by("rulebook", "calendar", as_dict=True, include_key=False)
-    for (rulebook, calendar), members in sorted(groups.items()):
-        own = by_group.get((rulebook, str(calendar)))
-        by_period = {} if own is None else own.partition_by("period", as_dict=True, include_key=False)
-        yield from _Chain(known, members, {key[0]: frame for key, frame in by_period.items()}).run(end, first)
+    by_group = _by_group(facts, groups)
+    for key, members in sorted(groups.items()):
+        own = by_group.get(key, _FACTS.to_frame())
+        by_period = own.partition_by("period", as_dict=True, include_key=False)
+        chain = _Chain(known, members, {key[0]: frame for key, frame in by_period.items()})
+        yield from chain.run(end, first)
+
+
+def _by_group(
+    facts: pl.DataFrame, groups: Mapping[tuple[str, Calendar], Sequence[Contract]]
+) -> dict[tuple[str, Calendar], pl.DataFrame]:
+    if len(groups) == 1:
+        return dict.fromkeys(groups, facts)
+    names = {
+        name: pl.DataFrame({"contract": [each.contract for each in members]}, schema={"contract": pl.String})
+        for name, members in groups.items()
+    }
+    return {name: facts.join(own, on="contract", how="semi") for name, own in names.items()}
 
 
 class _Chain:
@@ -132,17 +143,15 @@ class _Chain:
     def __init__(self, known: Known, members: Sequence[Contract], facts: Mapping[date, pl.DataFrame]) -> None:
         self._known = known
         self._members = members
+        self._coverage = Coverage(known, members)
         self._facts = facts
         self._left = _NO_CARRIED
         self._scores: dict[str, Score] = {}
         self._failed: dict[str, Refused] = {}
         self._history: list[Settlement] = []
-        self._claws = any(
-            step.clawback is not None
-            for book in self._books()
-            for contents in (book, *(era.contents for era in book.eras))
-            for step in contents.waterfall
-        )
+        stated = [each for book in self._books() for each in (book, *(era.contents for era in book.eras))]
+        self._carries = any(contents.carries for contents in stated)
+        self._claws = any(step.clawback is not None for contents in stated for step in contents.waterfall)
 
     def _books(self) -> Iterator[Rulebook]:
         name = self._members[0].rulebook
@@ -154,89 +163,55 @@ class _Chain:
         first = min(each.valid_from for each in self._members)
         last = max((each.valid_to or date.max for each in self._members), default=date.max)
         period = Period.containing(first, self._members[0].calendar)
-        carries = any(
-            contents.carries for book in self._books() for contents in (book, *(era.contents for era in book.eras))
-        )
-        if since is not None and not carries and not self._claws and period.end <= since:
+        if self._carries:
+            waiting = unsettled(self._known, (each.contract for each in self._members), None, end)
+            self._failed = {each.contract: _needed(each.contract, each.period, each.why) for each in waiting}
+        if since is not None and not self._carries and not self._claws and period.end <= since:
             period = Period.containing(since, period.calendar)
         while period.first < min(end, last):
-            done = [self._settled(*group, period) for group in self._groups(period)]
+            done = [self._settled(covered, period) for covered in self._coverage.of(period)]
             yield from done
             self._left = pl.concat([each.left for each in done]) if done else _NO_CARRIED
             self._scores = {name: score for each in done for name, score in each.found.scores.items()}
             refused = {name: refusal for each in done for name, refusal in each.found.refused.items()}
-            if carries:
-                self._failed |= {
-                    name: EarlierPeriodOpen(
-                        f"{period} of contract {name} cannot be settled, and the next one needs it: {why}"
-                    )
-                    for name, why in refused.items()
-                }
+            if self._carries:
+                self._failed |= {name: _needed(name, period, why) for name, why in refused.items()}
             if self._claws:
                 self._history += done
             period = period.next()
 
-    def _groups(self, period: Period) -> Iterator[tuple[Rulebook, list[Contract], dict[str, Refused]]]:
-        """By version those that it settles, with those among them that cannot be."""
-        by_version: dict[int, tuple[Rulebook, list[Contract], dict[str, Refused]]] = {}
-        in_force: dict[tuple[date, str], Rulebook | None] = {}
-        for each in self._members:
-            if not contracts.in_force(each, period.first, period.end):
-                continue
-            key = (max(period.first, each.valid_from), each.currency)
-            if key not in in_force:
-                in_force[key] = self._version(each, period)
-            book = in_force[key]
-            if book is None:
-                continue
-            _, members, refused = by_version.setdefault(book.version, (book, [], {}))
-            members.append(each)
-            if each.contract in self._failed:
-                refused[each.contract] = self._failed[each.contract]
-        yield from by_version.values()
-
-    def _version(self, contract: Contract, period: Period) -> Rulebook | None:
-        try:
-            return self._known.settled_by(contract, period)
-        except Refused:
-            return None
-
-    def _settled(
-        self, book: Rulebook, members: Sequence[Contract], failed: dict[str, Refused], period: Period
-    ) -> Settlement:
+    def _settled(self, covered: Covered, period: Period) -> Settlement:
+        book = covered.rulebook
+        failed = {name: self._failed[name] for name in sorted(self._failed.keys() & covered.contracts.keys())}
         if failed and belong_together(book.on(period.first)):
             # All or none: what one of them lacks, the others cannot be settled without.
             name, why = next(iter(failed.items()))
             together = EarlierPeriodOpen(f"it is settled together with {name}, and that cannot be: {why}")
-            failed = {each.contract: failed.get(each.contract, together) for each in members}
-        members = [each for each in members if each.contract not in failed]
-        frames = self._frames(book, members, period)
+            failed = {each: failed.get(each, together) for each in covered.contracts}
+        covered = covered.without(failed)
+        frames = self._frames(covered, period)
         found = settled_frames(book, period, frames)
         found = found._replace(refused=found.refused | failed)
         passed = _passed_on(book, period, frames.carried, found)
-        named = {each.contract: each for each in members}
-        return Settlement(book, period, named, frames, found, pl.concat([found.carried, passed]))
+        return Settlement(book, period, covered.contracts, frames, found, pl.concat([found.carried, passed]))
 
-    def _frames(self, book: Rulebook, members: Sequence[Contract], period: Period) -> Frames:
-        grades = {name: score.grade for name, score in self._scores.items()}
+    def _frames(self, covered: Covered, period: Period) -> Frames:
+        book, is_all = covered.rulebook, len(covered.contracts) == len(self._members)
         given, given_before = self._overrides(book.rulebook, period), self._overrides(book.rulebook, period.previous())
-        grade = {each.partner: given.get(each.partner) for each in members}
-        before = {name: given_before.get(name) or grades.get(name) for name in grade}
-        rows = [(m.contract, m.partner, m.valid_from, grade[m.partner], before[m.partner]) for m in members]
-        frame = pl.DataFrame(rows, schema=CONTRACTS, orient="row")
+        before = {name: score.grade for name, score in self._scores.items()} | given_before
+        frame = covered.rows.with_columns(_graded("grade", given), _graded("grade_before", before))
         own = self._facts.get(period.first)
-        parts = (
-            [] if own is None else [own.join(frame.select("contract"), on="contract", how="semi").select(FACTS.names())]
-        )
+        parts = [] if own is None else [_of(own, frame, is_all=is_all).select(FACTS.names())]
         parts += self._named_facts(frame, period)
         facts = pl.concat(parts) if parts else FACTS.to_frame()
-        carried = self._left.join(frame.select("contract"), on="contract", how="semi", maintain_order="left")
+        carried = _of(self._left, frame, is_all=is_all)
         publishers = {s.rule.publisher for s in book.on(period.first).waterfall if isinstance(s.rule, Convert)}
         given_rates = self._known.rates_for(publishers, period.first - RATE_DAYS_MAX, period.end) if publishers else ()
         partner_facts, overrides = PARTNER_FACTS.to_frame(), {}
         if book.assessment is not None or book.points is not None:
-            partner_facts = self._partner_facts(sorted(grade), period)
-            overrides = {name: each for name, each in grade.items() if each is not None}
+            partners = sorted(set(frame["partner"]))
+            partner_facts = self._partner_facts(partners, period)
+            overrides = {name: given[name] for name in partners if name in given}
         return Frames(
             frame, facts, carried, given_rates, tuple(self._origins(book, facts, period)), partner_facts, overrides
         )
@@ -273,6 +248,21 @@ class _Chain:
             own = set(names) & earlier.contracts.keys()
             if own:
                 yield Origins(earlier.rulebook, earlier.period, _only(earlier.frames, own)._replace(origins=()))
+
+
+def _needed(name: str, period: Period, why: Refused) -> Refused:
+    return EarlierPeriodOpen(f"{period} of contract {name} cannot be settled, and the next one needs it: {why}")
+
+
+def _graded(name: str, grades: Mapping[str, str]) -> pl.Expr:
+    if not grades:
+        return pl.lit(None, dtype=pl.String).alias(name)
+    return pl.col("partner").replace_strict(grades, default=None, return_dtype=pl.String).alias(name)
+
+
+def _of(rows: pl.DataFrame, frame: pl.DataFrame, *, is_all: bool) -> pl.DataFrame:
+    """The rows of the frame's contracts, of which there are others or not."""
+    return rows if is_all else rows.join(frame.select("contract"), on="contract", how="semi", maintain_order="left")
 
 
 def _summed(days: pl.DataFrame, whose: str) -> pl.DataFrame:

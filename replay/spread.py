@@ -7,13 +7,16 @@ and the result is the same for every number of buckets and workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from hashlib import sha256
 from typing import NamedTuple
 
 import polars as pl
 
+from engine.aggregates.refusal import Refused
+from engine.period import Period
 from engine.projections import facts as projection
 from engine.projections.facts import FACTS
 from engine.settlement.keeping import canonical
@@ -24,6 +27,7 @@ from replay.archive.reading import Archive
 from replay.archive.segments import bucket_of
 from replay.known import Known, together
 from replay.recompute import Settlement, count, recomputed
+from replay.unsettled import unsettled
 
 # A row a statement: `digest` is the statement's, `says` that of its amounts. Where it cannot be settled `refused` says why, and
 # the others are null.
@@ -59,11 +63,12 @@ class Job(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a bucket gives: columns STATEMENTS, the facts (FACTS) for the second pass, and how many events there were."""
+    """What buckets give: columns STATEMENTS, the facts (FACTS) for the second pass, and how many events there were."""
 
     statements: pl.DataFrame
     facts: pl.DataFrame
     events: int
+    buckets: int = 1
 
 
 # Does the job on every bucket: (archive, job, facts of the tail) -> parts, in any order.
@@ -72,17 +77,20 @@ Engine = Callable[[Archive, Job, pl.DataFrame], Iterator[Part]]
 
 def statements(job: Job, facts: pl.DataFrame, names: frozenset[str]) -> pl.DataFrame:
     """The statements of the contracts, settled again from their facts: columns STATEMENTS."""
-    parts = [STATEMENTS.to_frame()]
+    parts, begins = [STATEMENTS.to_frame()], job.first or date.min
     for each in recomputed(job.everything, facts, job.end, names, job.first):
-        if job.first is None or each.period.first >= job.first:
-            parts += [_statements(each), _refused(each)]
-    return pl.concat(parts)
+        if each.period.first >= begins:
+            refused = [(name, each.period, why) for name, why in each.found.refused.items()]
+            parts += [_statements(each), _refused(refused)]
+    # Of a period that begins before `first` nothing is told, also where it ends after it.
+    own = (each for each in unsettled(job.everything, names, job.first, job.end) if each.period.first >= begins)
+    return pl.concat([*parts, _refused(own)])
 
 
 def _statements(each: Settlement) -> pl.DataFrame:
     settled_ = each.found.settled
     if settled_ is not None:
-        made = digests(each.rulebook, each.period, each.contracts, settled_, each.left, each.events())
+        made = digests(each.rulebook, each.period, each.frames.contracts, settled_, each.left, each.counted())
         currency = settled_.currency
         return made.select(
             "contract",
@@ -104,27 +112,38 @@ def _statements(each: Settlement) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=STATEMENTS, orient="row")
 
 
-def _refused(each: Settlement) -> pl.DataFrame:
-    rows = [
-        (name, str(each.period), each.period.first, None, None, None, None, str(why))
-        for name, why in each.found.refused.items()
-    ]
+def _refused(found: Iterable[tuple[str, Period, Refused]]) -> pl.DataFrame:
+    rows = [(name, str(period), period.first, None, None, None, None, str(why)) for name, period, why in found]
     return pl.DataFrame(rows, schema=STATEMENTS, orient="row")
 
 
 def bucket(archive: Archive, job: Job, number: int, tail: pl.DataFrame) -> Part:
     """What one bucket gives. `tail` are the facts of its contracts from behind the archive."""
+    return _part(job, [_folded(archive, job, number, tail)])
+
+
+class _Folded(NamedTuple):
+    """A bucket's contracts, and their facts."""
+
+    names: frozenset[str]
+    facts: pl.DataFrame
+
+
+def _folded(archive: Archive, job: Job, number: int, tail: pl.DataFrame) -> _Folded:
     facts = archive.facts(job.everything, number, to=job.position, names=job.names)
     facts = projection.merged(pl.concat([facts, tail])) if tail.height else facts
-    own = frozenset(
-        name
-        for name in job.everything.contracts
-        if (job.names is None or name in job.names) and bucket_of(name, archive.buckets) == number
-    )
-    across = job.across
-    apart = facts.filter(pl.col("contract").is_in(list(own & across)))
-    alone = facts.filter(~pl.col("contract").is_in(list(across))) if across else facts
-    return Part(statements(job, alone, own - across), apart, count(facts))
+    chosen = job.everything.contracts if job.names is None else job.names & job.everything.contracts.keys()
+    return _Folded(frozenset(name for name in chosen if bucket_of(name, archive.buckets) == number), facts)
+
+
+def _part(job: Job, buckets: Sequence[_Folded]) -> Part:
+    own, across = frozenset[str]().union(*(each.names for each in buckets)), job.across
+    facts = pl.concat([each.facts for each in buckets])
+    alone, apart = facts, FACTS.to_frame()
+    if across:
+        is_across = pl.col("contract").is_in(list(across))
+        alone, apart = facts.filter(~is_across), facts.filter(is_across)
+    return Part(statements(job, alone, own - across), apart, count(facts), len(buckets))
 
 
 def tails(archive: Archive, tail: pl.DataFrame) -> dict[int, pl.DataFrame]:
@@ -137,10 +156,29 @@ def tails(archive: Archive, tail: pl.DataFrame) -> dict[int, pl.DataFrame]:
     return {number: own.get(number, FACTS.to_frame()) for number in range(archive.buckets)}
 
 
+# Settling has a fixed cost a call, so that buckets are settled together; so many facts are little memory.
+_FACTS_TOGETHER = 400_000
+
+
 def here(archive: Archive, job: Job, tail: pl.DataFrame) -> Iterator[Part]:
-    """On this machine, a bucket after the other; each uses all cores while it reads and folds."""
-    for number, own in tails(archive, tail).items():
-        yield bucket(archive, job, number, own)
+    """On this machine. Some buckets are settled while the next ones are folded: one is Python's work, the other all cores'."""
+    groups = _groups(_folded(archive, job, number, own) for number, own in tails(archive, tail).items())
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        following = ahead.submit(next, groups, None)
+        while (group := following.result()) is not None:
+            following = ahead.submit(next, groups, None)
+            yield _part(job, group)
+
+
+def _groups(buckets: Iterable[_Folded]) -> Iterator[list[_Folded]]:
+    group: list[_Folded] = []
+    for each in buckets:
+        group.append(each)
+        if sum(folded.facts.height for folded in group) >= _FACTS_TOGETHER:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def settled(
@@ -148,10 +186,12 @@ def settled(
 ) -> tuple[pl.DataFrame, int]:
     """The second pass: all statements (STATEMENTS), and how many events they rest on."""
     done, facts, events = [STATEMENTS.to_frame()], [FACTS.to_frame()], 0
-    for number, part in enumerate(parts, 1):
+    number = 0
+    for part in parts:
         done.append(part.statements)
         facts.append(part.facts)
         events += part.events
+        number += part.buckets
         progress(number)
     across = job.across
     if across:

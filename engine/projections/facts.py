@@ -10,6 +10,7 @@ from engine.facts import OWN_DIMENSIONS, Grain
 from engine.period import located
 from engine.projections import derived
 from engine.projections.derived import MeasureFails
+from engine.projections.grouping import grouped
 
 # One row a fact. `value` is in micros; `dimensions` is the JSON object of the grain's dimensions in alphabetical order;
 # `at` is in microseconds since 1970 for a `last` value, else 0.
@@ -69,7 +70,7 @@ def fold(events: pl.DataFrame, further: pl.DataFrame) -> pl.DataFrame:
     for grain, part in _by_grain(events):
         own = further.join(part.select("seq"), on="seq", how="semi")
         stated = with_dimensions(part, grain.dimensions)
-        folded.append(summed(stated.lazy(), grain.dimensions).collect())
+        folded.append(summed(stated.lazy(), grain.dimensions))
         if own.height:
             folded.append(_summed_further(stated, own, grain.dimensions))
         if grain.derived:
@@ -88,47 +89,53 @@ def with_dimensions(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     return events.with_columns(charged["period"].cast(pl.String).alias("charged_in"))
 
 
-def summed(events: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+_FIELD = pl.Enum(["amount", "quantity"])
+
+
+def summed(events: pl.LazyFrame, names: Sequence[str]) -> pl.DataFrame:
     """Facts of the events' amounts and quantities at one grain: columns FACTS, one row a key.
 
     Grouped by the dimensions' own columns; only the few groups are given their JSON.
     """
     keys = ["contract", "period", "event", *map(column_of, sorted(names))]
-    fields = ("amount", "quantity")
-    grouped = events.group_by(keys).agg(
-        *(pl.col(field).count().cast(pl.Int64).alias(f"events of {field}") for field in fields),
-        *(pl.col(field).cast(pl.Int128).sum().alias(f"sum of {field}") for field in fields),
-    )
-    rows = [
-        grouped.filter(pl.col(f"events of {field}") > 0).select(
-            *keys,
-            pl.lit(field).alias("field"),
-            pl.col(f"events of {field}").alias("events"),
-            pl.col(f"sum of {field}").alias("value"),
-        )
-        for field in fields
-    ]
-    return encoded(pl.concat(rows), names)
+    amount, quantity = pl.col("amount"), pl.col("quantity")
+    field = pl.when(amount.is_null()).then(pl.lit("quantity", _FIELD)).otherwise(pl.lit("amount", _FIELD))
+    has_both = amount.is_not_null() & quantity.is_not_null()
+    rows = events.select(
+        *keys, field.alias("field"), pl.coalesce(amount, quantity).alias("value"), has_both.alias("both")
+    ).collect(engine="streaming")
+    if rows["both"].any():
+        quantities = events.filter(has_both).select(*keys, pl.lit("quantity", _FIELD).alias("field"), value=quantity)
+        rows = pl.concat([rows.drop("both"), quantities.collect()])
+    if rows["value"].null_count():
+        rows = rows.drop_nulls("value")
+    return encoded(grouped(rows, [*keys, "field"]), names)
 
 
 def _summed_further(events: pl.DataFrame, further: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     keys = ["contract", "period", "event", *map(column_of, sorted(names))]
-    grouped = (
-        further.lazy()
-        .join(events.lazy().select("seq", *keys), on="seq")
-        .group_by(*keys, "field")
-        .agg(pl.len().cast(pl.Int64).alias("events"), pl.col("value").cast(pl.Int128).sum())
-    )
-    return encoded(grouped, names).collect()
+    rows = further.join(events.select("seq", *keys), on="seq")
+    return encoded(grouped(rows, [*keys, "field"]), names)
 
 
-def encoded(grouped: pl.LazyFrame, names: Sequence[str]) -> pl.LazyFrame:
+def encoded(groups: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Groups by the dimensions' own columns as FACTS."""
-    texts = ["contract", "event", *map(column_of, names)]
-    return (
-        grouped.with_columns(pl.col(texts).cast(pl.String))
-        .with_columns(_text(names).alias("dimensions"), pl.lit(0, dtype=pl.Int64).alias("at"))
-        .select(FACTS.names())
+    columns = [column_of(name) for name in sorted(names)]
+    # Few groups differ in their dimensions: each text is written once.
+    texts = groups.select(columns).unique().with_columns(_text(names).alias("dimensions")) if columns else None
+    stated = (
+        groups.with_columns(_text(names).alias("dimensions"))
+        if texts is None
+        else groups.join(texts, on=columns, how="left", nulls_equal=True)
+    )
+    return stated.select(
+        pl.col("contract").cast(pl.String),
+        "period",
+        pl.col("event", "field").cast(pl.String),
+        "dimensions",
+        "events",
+        "value",
+        pl.lit(0, dtype=pl.Int64).alias("at"),
     )
 
 
@@ -139,7 +146,7 @@ def column_of(dimension: str) -> str:
 
 def _text(names: Sequence[str]) -> pl.Expr:
     """The JSON object of the dimensions, null where an event has none."""
-    values = [pl.col(column_of(name)).alias(name) for name in sorted(names)]
+    values = [pl.col(column_of(name)).cast(pl.String).alias(name) for name in sorted(names)]
     return pl.struct(values).struct.json_encode() if values else pl.lit("{}")
 
 

@@ -28,12 +28,29 @@ def version_of(book: Rulebook) -> rulebooks.Version:
     return rulebooks.Version(book.version, book.valid_from, book.currency, book.digest, book.whole_grain)
 
 
-@lru_cache(maxsize=200)
-def _read(text: str) -> Rulebook:
+@lru_cache(maxsize=1_000)
+def read(text: str) -> Rulebook:
     """The rulebook that a published text states."""
-    read = check(text, "rulebook").rulebook
-    assert read is not None, text[:80]
-    return read
+    found = check(text, "rulebook").rulebook
+    assert found is not None, text[:80]
+    return found
+
+
+def version_for(published: rulebooks.Rulebook | None, contract: Contract, period: Period) -> rulebooks.Version:
+    """The version in force when the period, or the contract in it, begins. Raises NoRulebook, OtherCurrency."""
+    day = max(period.first, contract.valid_from)
+    version = rulebooks.in_force(published, day) if published else None
+    if version is None:
+        raise NoRulebook(
+            f"contract {contract.contract} settles by rulebook {contract.rulebook}, of which no version is valid on "
+            f"{day}; publish one (settle rulebook publish FILE)"
+        )
+    if version.currency != contract.currency:
+        raise OtherCurrency(
+            f"contract {contract.contract} is in {contract.currency}, but rulebook {contract.rulebook} settles in "
+            f"{version.currency}; publish a rulebook in {contract.currency} under the name that the contract gives"
+        )
+    return version
 
 
 class Books:
@@ -46,28 +63,23 @@ class Books:
 
     def for_period(self, contract: Contract, period: Period) -> Rulebook:
         """The version in force when the period, or the contract in it, begins. Raises NoRulebook, OtherCurrency."""
-        day = max(period.first, contract.valid_from)
-        published = self._published.get(contract.rulebook)
-        version = rulebooks.in_force(published, day) if published else None
-        if version is None:
-            raise NoRulebook(
-                f"contract {contract.contract} settles by rulebook {contract.rulebook}, of which no version is valid on "
-                f"{day}; publish one (settle rulebook publish FILE)"
-            )
-        if version.currency != contract.currency:
-            raise OtherCurrency(
-                f"contract {contract.contract} is in {contract.currency}, but rulebook {contract.rulebook} settles in "
-                f"{version.currency}; publish a rulebook in {contract.currency} under the name that the contract gives"
-            )
+        version = version_for(self._published.get(contract.rulebook), contract, period)
         return self.version(contract.rulebook, version.version)
 
+    def settles(self, rulebook: Rulebook, contract: Contract, period: Period) -> bool:
+        """Whether this version settles the contract in the period, and no other, or none."""
+        try:
+            return self.for_period(contract, period).version == rulebook.version
+        except NoRulebook:
+            return False
+
     def version(self, rulebook: str, version: int) -> Rulebook:
-        read = self._read.get((rulebook, version))
-        if read is None:
+        found = self._read.get((rulebook, version))
+        if found is None:
             text = registry.rulebook_text(self._cursor, rulebook, version)
             assert text is not None, (rulebook, version)
-            self._read[rulebook, version] = read = _read(text)
-        return read
+            self._read[rulebook, version] = found = read(text)
+        return found
 
     def versions(self, rulebook: str) -> list[Rulebook]:
         """All published versions, the first first."""

@@ -62,7 +62,7 @@ def of_rulebook(cursor: Rows, books: Books, rulebook: Rulebook, period: Period) 
         for each in every
         if contracts.in_force(each, period.first, period.end)
         and each.currency == rulebook.currency
-        and books.for_period(each, period).version == rulebook.version
+        and books.settles(rulebook, each, period)
     ]
 
 
@@ -150,7 +150,14 @@ class _Gathering:
         found = grades_of(self._cursor, rulebook.rulebook, str(previous), partners)
         if rulebook.assessment is None or not rulebook.on(period.first).carries:
             return found
-        earlier = [c for c in chosen if contracts.in_force(c, previous.first, previous.end) and c.partner not in found]
+        earlier = [
+            each
+            for each in chosen
+            if contracts.in_force(each, previous.first, previous.end)
+            and each.partner not in found
+            # A version that assesses nobody gave no grade, and never will.
+            and self._books.for_period(each, previous).on(previous.first).assessment is not None
+        ]
         if earlier and self._closing and _takes_grade_before(rulebook, period):
             raise EarlierPeriodOpen(
                 f"partner {earlier[0].partner} is assessed by {rulebook.rulebook}, and its grade of {previous} counts; "

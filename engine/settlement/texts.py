@@ -5,13 +5,10 @@ For statements that take up no adjustments. A test holds the two together, diges
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
 from hashlib import sha256
 
 import polars as pl
 
-from engine.aggregates.contract import Contract
 from engine.language.columns import WORKING
 from engine.money import minor_digits
 from engine.period import Period
@@ -27,23 +24,26 @@ DIGESTS = pl.Schema({"contract": pl.String(), "payable": pl.String(), "digest": 
 def digests(
     rulebook: Rulebook,
     period: Period,
-    contracts: Mapping[str, Contract],
+    partners: pl.DataFrame,
     settled: Settled,
     left: pl.DataFrame,
-    events: Mapping[str, int],
+    events: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Columns DIGESTS. `left` is what the period leaves (engine.rules.columns.frames.CARRIED), each contract's in order."""
+    """Columns DIGESTS. `left` is what the period leaves (engine.rules.columns.frames.CARRIED), each contract's in order.
+
+    `partners` has contract and partner; `events` has contract and events, of those contracts that have any.
+    """
     contents = rulebook.on(period.first)
-    names = settled.contracts.to_list()
-    frame = pl.DataFrame(
-        {
-            "contract": names,
-            "quoted": [_json(name) for name in names],
-            "partner": [_json(contracts[name].partner) for name in names],
-            "events": [events[name] for name in names],
-        },
-        schema={"contract": pl.String, "quoted": pl.String, "partner": pl.String, "events": pl.Int64},
-    ).join(_balances(left), on="contract", how="left", maintain_order="left")
+    frame = (
+        settled.contracts.alias("contract")
+        .to_frame()
+        .join(partners.select("contract", "partner"), on="contract", how="left", maintain_order="left")
+        .join(events.select("contract", "events"), on="contract", how="left", maintain_order="left")
+        .join(_balances(left), on="contract", how="left", maintain_order="left")
+    )
+    frame = frame.with_columns(
+        _quoted(frame["contract"]).alias("quoted"), _quoted(frame["partner"]), pl.col("events").fill_null(0)
+    )
     lines, bare = _lines(contents, settled)
     parties = _parties(settled)
     payable = _lines_text(contents, settled)[contents.payable_step]
@@ -90,20 +90,30 @@ def digests(
         {
             "contract": told["contract"],
             "payable": told["payable"],
-            "digest": [sha256(each.encode()).hexdigest() for each in told["text"]],
-            "says": [sha256(each.encode()).hexdigest() for each in told["says"]],
+            "digest": _hashed(told["text"]),
+            "says": _hashed(told["says"]),
         },
         schema=DIGESTS,
     )
 
 
+def _hashed(texts: pl.Series) -> list[str]:
+    return [sha256(each).hexdigest() for each in texts.cast(pl.Binary)]
+
+
 def _json(value: object) -> str:
-    return _quoted(value) if isinstance(value, str) else canonical(value).decode()
+    return canonical(value).decode()
 
 
-@lru_cache(maxsize=200_000)
-def _quoted(text: str) -> str:
-    return canonical(text).decode()
+def _quoted(texts: pl.Series) -> pl.Series:
+    """As JSON strings."""
+    if texts.str.contains(_ESCAPED).any():
+        return texts.map_elements(_json, return_dtype=pl.String)
+    return pl.select(pl.concat_str(pl.lit('"'), texts, pl.lit('"')).alias(texts.name)).to_series()
+
+
+# What JSON escapes; a text without it only needs its quotes.
+_ESCAPED = r'["\\\\\x00-\x1f\x7f]'
 
 
 def _plain(amounts: pl.Expr) -> pl.Expr:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Composable, Literal
 
 from engine.facts import Dimensions, Fact
 from engine.money import decimal_of_micros
@@ -66,20 +66,26 @@ def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, 
     return found
 
 
-def all_live(cursor: Rows, contracts: Sequence[str] | None = None, since: date | None = None) -> pl.DataFrame:
-    """Every live fact of the contracts, or of all, in periods from `since` on: columns FACTS."""
+def all_live(
+    cursor: Rows, contracts: Sequence[str] | None = None, since: date | None = None, rulebook: str | None = None
+) -> pl.DataFrame:
+    """Every live fact of the contracts (or of all) under the rulebook (or under any), in periods from `since` on: columns FACTS."""
     data = bytearray()
+    wanted: list[Composable] = [SQL("true")]
+    if contracts is not None:
+        wanted.append(SQL("contract = ANY({}::text[])").format(Literal(list(contracts))))
+    if rulebook is not None:
+        wanted.append(SQL("contract IN (SELECT contract FROM contracts WHERE rulebook = {})").format(Literal(rulebook)))
+    if since is not None:
+        wanted.append(SQL("period >= {}").format(Literal(since)))
     query = SQL(
-        "COPY (SELECT contract, period, event, field, dimensions, events, value_micros, at FROM facts "
-        "WHERE ({named}::text[] IS NULL OR contract = ANY({named})) AND ({since}::date IS NULL OR period >= {since})) "
-        "TO STDOUT (FORMAT csv, FORCE_QUOTE *)"
+        "COPY (SELECT contract, period, event, field, dimensions, events, value_micros, at FROM facts WHERE {}) "
+        "TO STDOUT (FORMAT csv, FORCE_QUOTE (contract, event, field, dimensions))"
     )
-    named = None if contracts is None else list(contracts)
-    with cursor.copy(query.format(named=Literal(named), since=Literal(since))) as copy:
+    with cursor.copy(query.format(SQL(" AND ").join(wanted))) as copy:
         for part in copy:
             data += part
-    read = pl.read_csv(bytes(data), has_header=False, schema={**FACTS, "value": pl.String})
-    return read.with_columns(pl.col("value").cast(pl.Int128))
+    return pl.read_csv(bytes(data), has_header=False, schema=FACTS)
 
 
 def _fact(row: list[Any]) -> Fact:

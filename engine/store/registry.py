@@ -79,9 +79,14 @@ def all_contracts(
     return [_contract(row) for row in rows]
 
 
+# Looked up, since an enumeration's own call costs more than all the rest of a contract.
+_CALENDARS = {str(each): each for each in Calendar}
+_POLICIES = {str(each): each for each in events.LatePolicy}
+
+
 def _contract(row: tuple[Any, ...]) -> Contract:
     products = None if row[9] is None else tuple(row[9])
-    return Contract._make([*row[:7], Calendar(row[7]), row[8], products, row[10], events.LatePolicy(row[11])])
+    return Contract._make((*row[:7], _CALENDARS[row[7]], row[8], products, row[10], _POLICIES[row[11]]))
 
 
 def save_contracts(cursor: Rows, changed: Iterable[Contract]) -> None:

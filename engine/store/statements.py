@@ -64,13 +64,18 @@ def latest(cursor: Rows, contracts: Sequence[str], period: str) -> dict[str, Iss
     return {row[0]: Issued(*row) for row in rows}
 
 
-def closed(cursor: Rows, contracts: Sequence[str] | None = None) -> dict[tuple[str, str], date]:
-    """By contract and period of every closed statement of the contracts, or of all, the end of the period."""
+def closed(
+    cursor: Rows, contracts: Sequence[str] | None = None, rulebook: str | None = None, since: date | None = None
+) -> dict[tuple[str, str], date]:
+    """By contract and period of every closed statement the end of its period: of the contracts (or of all) under the rulebook
+    (or under any), of periods that end after `since`.
+    """
     named = None if contracts is None else list(contracts)
     rows = cursor.execute(
         'SELECT contract, period, "end" FROM statements '
-        "WHERE version = 1 AND (%s::text[] IS NULL OR contract = ANY(%s)) ORDER BY contract, first",
-        (named, named),
+        "WHERE version = 1 AND (%s::text[] IS NULL OR contract = ANY(%s)) AND (%s::text IS NULL OR rulebook = %s) "
+        'AND (%s::date IS NULL OR "end" > %s) ORDER BY contract, first',
+        (named, named, rulebook, rulebook, since, since),
     )
     return {(contract, period): end for contract, period, end in rows}
 

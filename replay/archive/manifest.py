@@ -16,7 +16,7 @@ import polars as pl
 from engine.settlement.keeping import canonical
 
 NAME = "manifest.jsonl"
-FORMAT = 1
+FORMAT = 2
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):

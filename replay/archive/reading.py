@@ -13,10 +13,11 @@ from engine.facts import OWN_DIMENSIONS, Grain
 from engine.period import located
 from engine.projections import facts as projection
 from engine.projections.facts import FACTS, FURTHER, attribute, column_of, encoded, summed
+from engine.projections.grouping import grouped
 from engine.projections.seals import Entry
 from replay.archive import manifest
 from replay.archive.manifest import Seal, Segment
-from replay.archive.segments import EVENTS, entries_of
+from replay.archive.segments import entries_of, stored_schema
 from replay.known import Known
 
 
@@ -76,19 +77,23 @@ class Archive:
         if not segments:
             return FACTS.to_frame()
         wanted = None if names is None else set(names)
-        grains: dict[str, list[str]] = {}
+        members: dict[str, list[str]] = {}
         for name, each in everything.contracts.items():
             if wanted is None or name in wanted:
-                grains.setdefault(everything.grain(each.rulebook).text, []).append(name)
+                members.setdefault(each.rulebook, []).append(name)
+        grains: dict[str, list[str]] = {}
+        for rulebook, own in members.items():
+            grains.setdefault(everything.grain(rulebook).text, []).extend(own)
         alone = wanted is None and len(grains) == 1
         parts = []
-        for text, members in grains.items():
+        for text, own in grains.items():
             grain = Grain.of(text)
             if grain.derived or "charged_in" in grain.dimensions:
-                parts += [self._folded(everything, segment, grain, to, members) for segment in segments]
+                parts += [self._folded(everything, segment, grain, to, own) for segment in segments]
             else:
-                parts.append(self._summed(segments, grain, to, None if alone else members))
-        return projection.merged(pl.concat(parts)) if parts else FACTS.to_frame()
+                for piece in _pieces(segments):
+                    parts.append(self._summed(piece, grain, to, None if alone else own))
+        return parts[0] if len(parts) == 1 else projection.merged(pl.concat(parts)) if parts else FACTS.to_frame()
 
     def _scan(
         self, segments: Sequence[Segment], grain: Grain, to: int | None, names: Sequence[str] | None
@@ -100,10 +105,9 @@ class Archive:
             groups.setdefault(frozenset(wanted - set(segment.attributes)), []).append(self.address(segment))
         frames = []
         for missing, addresses in groups.items():
-            promoted = {attribute(name): pl.String() for name in sorted(wanted - missing)}
-            frame = pl.scan_parquet(addresses, schema=pl.Schema({**EVENTS, **promoted}), extra_columns="ignore")
+            frame = pl.scan_parquet(addresses, schema=stored_schema(sorted(wanted - missing)), extra_columns="ignore")
             # Sealed before a rulebook asked for the dimension: it is among the attributes all the same.
-            frames.append(frame.with_columns(stated(name) for name in sorted(missing)))
+            frames.append(frame.with_columns(stated(name).cast(pl.Categorical) for name in sorted(missing)))
         events = pl.concat(frames, how="diagonal")
         if to is not None and any(segment.last > to for segment in segments):
             events = events.filter(pl.col("position") <= to)
@@ -113,30 +117,26 @@ class Archive:
         self, segments: Sequence[Segment], grain: Grain, to: int | None, names: Sequence[str] | None
     ) -> pl.DataFrame:
         """In one pass, without a row of Python: where only sums are asked for."""
-        keys = ["contract", "period", "event", *map(column_of, sorted(grain.dimensions))]
-        # Numbers are grouped faster than texts; the few groups get their texts back.
-        texts = [name for name in keys if name != "period"]
-        events = self._scan(segments, grain, to, names).with_columns(pl.col(texts).cast(pl.Categorical))
+        events = self._scan(segments, grain, to, names)
         sums = summed(events, grain.dimensions)
         if not any(segment.further for segment in segments):
-            return sums.collect(engine="streaming")
+            return sums
+        keys = ["contract", "period", "event", *map(column_of, sorted(grain.dimensions))]
         further = (
             events.filter(pl.col("amounts").list.len() > 0)
             .select(*keys, pl.col("amounts"))
             .explode("amounts")
             .unnest("amounts")
-            .group_by(*keys, "field")
-            .agg(pl.len().cast(pl.Int64).alias("events"), pl.col("value").cast(pl.Int128).sum())
+            .collect(engine="streaming")
         )
-        both = [sums, encoded(further, grain.dimensions)]
-        return pl.concat(pl.collect_all(both, engine="streaming"))
+        return pl.concat([sums, encoded(grouped(further, [*keys, "field"]), grain.dimensions)])
 
     def _folded(
         self, everything: Known, segment: Segment, grain: Grain, to: int | None, names: Sequence[str]
     ) -> pl.DataFrame:
         """By the fold itself: where single events have to be looked at."""
         terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain")
-        events = self._scan([segment], grain, to, names).collect()
+        events = self._scan([segment], grain, to, names).with_columns(pl.col(pl.Categorical).cast(pl.String)).collect()
         parts = [FACTS.to_frame()]
         for part in events.iter_slices(_SLICE):
             known = part.drop("period", "amounts").rename({"position": "seq"}).join(terms, on="contract", how="left")
@@ -151,6 +151,19 @@ class Archive:
 
 
 _SLICE = 250_000
+# So many events are in memory at once, in the columns that they are grouped by.
+_ROWS = 8_000_000
+
+
+def _pieces(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Neighbours of so many rows together as are summed at once."""
+    piece: list[Segment] = []
+    for segment in segments:
+        if piece and sum(each.rows for each in piece) + segment.rows > _ROWS:
+            yield piece
+            piece = []
+        piece.append(segment)
+    yield piece
 
 
 def stated(name: str) -> pl.Expr:

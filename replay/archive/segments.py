@@ -43,6 +43,8 @@ EVENTS = pl.Schema(
         "period": pl.Date(),
     }
 )
+# Texts that repeat: written as numbers into a dictionary, and read as such, so that they are grouped as numbers.
+REPEATED = ("event", "source", "contract", "partner", "product", "meter", "currency")
 # Everything else, verbatim: told one by one, or issued by the engine.
 ROWS = pl.Schema(
     {
@@ -110,6 +112,18 @@ def _streamed(entry: Entry) -> StreamedEvent:
 
 def _pairs(stated: Mapping[str, Any] | None, key: str) -> list[dict[str, Any]] | None:
     return None if stated is None else [{key: name, "value": value} for name, value in stated.items()]
+
+
+def stored(events: pl.DataFrame) -> pl.DataFrame:
+    """The events as they are written: texts that repeat numbered."""
+    promoted = [name for name in events.columns if name.startswith(attribute(""))]
+    return events.with_columns(pl.col(*REPEATED, *promoted).cast(pl.Categorical))
+
+
+def stored_schema(promoted: Iterable[str]) -> pl.Schema:
+    """The columns of a segment of events, with those of the promoted attributes."""
+    numbered = dict.fromkeys([*REPEATED, *map(attribute, promoted)], pl.Categorical())
+    return pl.Schema({**EVENTS, **numbered})
 
 
 def rows_frame(entries: Sequence[Entry]) -> pl.DataFrame:

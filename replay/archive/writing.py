@@ -25,7 +25,7 @@ from engine.store.archive_seals import Recorded
 from engine.store.database import Rows, Store
 from replay.archive import manifest
 from replay.archive.manifest import FORMAT, NAME, Seal, Segment
-from replay.archive.segments import STATEMENTS, bucket_of, events_frame, rows_frame
+from replay.archive.segments import STATEMENTS, bucket_of, events_frame, rows_frame, stored
 
 BUCKETS = 8
 # A chunk of the log becomes one segment a bucket: it ends after so many positions, or bytes of what is kept of them.
@@ -189,7 +189,8 @@ def segment_of(
     target = folder / path
     target.parent.mkdir(exist_ok=True)
     beside = target.with_name(f".{target.name}.tmp")
-    frame.write_parquet(beside, compression="zstd", compression_level=3, statistics=True, row_group_size=262_144)
+    written = stored(frame) if kind == "events" else frame
+    written.write_parquet(beside, compression="zstd", compression_level=3, statistics=True, row_group_size=262_144)
     data = beside.read_bytes()
     _durable(beside, target)
     periods = [str(frame["period"].min()), str(frame["period"].max())] if kind == "events" else [None, None]

@@ -9,6 +9,7 @@ from engine.period import Period
 from engine.projections.seals import Entry
 from engine.store import archive_seals, log, recorder, seals
 from engine.store.database import Rows, Store
+from replay.apart import Spread, here
 from replay.archive.checking import check
 from replay.archive.reading import Archive
 from replay.audit.findings import Check, Finding, Proof, fails, holds
@@ -23,9 +24,16 @@ class NothingIssued(Refused):
     code = "nothing-issued"
 
 
-def audit(store: Store, period: Period, archive: Archive | None = None, progress: Progress = lambda *_: None) -> Proof:
+def audit(
+    store: Store,
+    period: Period,
+    archive: Archive | None = None,
+    progress: Progress = lambda *_: None,
+    spread: Spread = here,
+) -> Proof:
     """Proves what was issued in the period, from the log; and the log, by what closings recorded of it; and the archive.
 
+    `spread` does the parts of computing statements again; the log is read here.
     `progress` is told how much of how much is done: positions read, and then statements proved. Raises NothingIssued.
     """
     with store.reading() as cursor:
@@ -54,7 +62,7 @@ def audit(store: Store, period: Period, archive: Archive | None = None, progress
         sealed = archive_seals.recorded(cursor)
     if archive is not None:
         findings += _archive(archive, walk.heads, len(sealed), progress)
-    return prover.proof(progress).with_findings(findings)
+    return prover.proof(progress, spread).with_findings(findings)
 
 
 def pages(cursor: Rows, last: int) -> Iterator[list[Entry]]:

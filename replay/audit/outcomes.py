@@ -30,9 +30,14 @@ from replay.audit.issued import Statement
 CONTRACTS_AT_ONCE = 1_000
 
 
-def check_outcomes(basis: Basis, cohort: Cohort) -> Iterator[Finding]:
-    for part in _parts(cohort):
-        yield from _outcomes(basis, part)
+def in_parts(cohorts: Iterable[Cohort]) -> list[tuple[int, Cohort]]:
+    """The cohorts, cut where contracts stand alone; numbered in order."""
+    return list(enumerate(part for cohort in cohorts for part in _parts(cohort)))
+
+
+def outcomes(basis: Basis, number: int, cohort: Cohort) -> tuple[int, list[Finding]]:
+    """The work of one part, pure: what it finds, under its number."""
+    return number, list(_outcomes(basis, cohort))
 
 
 def check_ended(basis: Basis) -> Iterator[Finding]:

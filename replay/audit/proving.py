@@ -7,18 +7,18 @@ events page by page, and proves when all are in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 
 import polars as pl
 
 from engine.events import ContractSigned, decoded
 from engine.projections.seals import Entry, Subject
+from replay.apart import Spread, here
 from replay.audit import basis as bases
 from replay.audit.cohorts import Cohort, asked, cohorts_of
 from replay.audit.findings import Check, Finding, Proof, taken
 from replay.audit.inputs import check_inputs, subjects_of
 from replay.audit.issued import UNREADABLE, Issued
-from replay.audit.outcomes import check_digests, check_ended, check_outcomes
+from replay.audit.outcomes import check_digests, check_ended, in_parts, outcomes
 from replay.audit.roots import check_roots
 from replay.audit.scope import Scope, Told
 from replay.audit.sums import check_sums
@@ -77,22 +77,25 @@ class Prover:
         self._volume.absorb(chosen)
         return len(chosen)
 
-    def proof(self, progress: Progress = lambda *_: None) -> Proof:
-        """All findings, statement by statement. `progress` is told steps done and in all."""
+    def proof(self, progress: Progress = lambda *_: None, spread: Spread = here) -> Proof:
+        """All findings, statement by statement, the same whatever does the parts of computing them again.
+
+        `progress` is told steps done and in all.
+        """
         volume = self._volume
         basis = bases.made(self._issued, self.scope, self._known, self._sealed, volume.facts(), volume.failed)
-        steps: list[Callable[[], Iterator[Finding]]] = [
-            lambda: check_inputs(basis),
-            lambda: check_digests(basis),
-            lambda: check_sums(basis),
-            lambda: check_ended(basis),
-            *(partial(check_outcomes, basis, cohort) for cohort in self._cohorts),
-            lambda: check_roots(self._issued),
-        ]
+        checks = (check_inputs, check_digests, check_sums, check_ended)
+        parts = in_parts(self._cohorts)
         findings = [*self._findings, *self.selection.findings, *self._beside()]
-        for number, step in enumerate(steps, 1):
-            findings += step()
-            progress(number, len(steps))
+        for number, check in enumerate(checks, 1):
+            findings += check(basis)
+            progress(number, len(checks) + len(parts))
+        found: dict[int, list[Finding]] = {}
+        for number, own in spread(outcomes, basis, parts):
+            found[number] = own
+            progress(len(checks) + len(found), len(checks) + len(parts))
+        findings += (finding for number in sorted(found) for finding in found[number])
+        findings += check_roots(self._issued)
         events = volume.events + len(self._told)
         statements = len(self._issued.statements)
         return Proof(str(self._issued.period), self._issued.root, statements, events, tuple(findings))

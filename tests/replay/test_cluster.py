@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -12,13 +13,19 @@ import polars as pl
 import pytest
 
 from engine.projections.facts import KEY
+from engine.rules.check import check
+from engine.rules.model import Rulebook
 from engine.store import facts as fact_store
 from engine.store import recorder
 from engine.store.database import Rows, Store
 from replay import again, arrow, history, known
+from replay.apart import here
 from replay.archive.reading import Archive
 from replay.archive.writing import seal
+from replay.audit import outcomes
+from replay.audit.auditing import audit
 from replay.cluster import Dask, NoCluster
+from replay.compare import compare
 from replay.spread import Job, Part
 from tests.histories import message, registered, signed
 from tests.replay.test_restate import SIMPLE, close, simple
@@ -79,6 +86,60 @@ def test_two_workers_of_which_one_is_killed_give_the_same_digest(store: Store, t
             assert again.replay(cursor, last=DECEMBER, archive=archive, engine=killing) == expected
             assert killed
             assert again.replay(cursor, last=DECEMBER, archive=archive, engine=cluster) == expected
+
+
+FINER = ", GD: {event: billing.charged, sum: amount, where: {province: GD}}"
+CANDIDATES = {
+    "alone, from facts": book(chains.GUARANTEE.replace("75", "80"), version=2),
+    "alone, from events": book(
+        "  - {name: due, amount: 10% * sales + GD, round: half_up}\n", measures=FINER, version=2
+    ),
+    "together, from facts": book(chains.POOL.replace("70%", "60%"), measures=USES, version=2),
+    "together, from events": book(chains.POOL.replace("of: sales", "of: GD"), measures=USES + FINER, version=2),
+}
+
+
+def candidate(name: str) -> tuple[Rulebook, str]:
+    text = json.loads(CANDIDATES[name])["data"]["text"]
+    text = text.replace("rulebook: simple", "rulebook: pool") if name.startswith("together") else text
+    found = check(text, "candidate").rulebook
+    assert found is not None
+    return found, text
+
+
+def test_a_comparison_is_the_same_for_every_number_of_buckets_and_workers(store: Store, tmp_path: Path) -> None:
+    archive = filled(store, tmp_path / "a", 3)
+    gd = {"attributes": {"province": "GD"}}
+    take(store, charge("g1", "400", 11, "C-4", **gd), charge("g2", "40", 10, "P-4", **gd))
+    close(store, DECEMBER)
+    with Dask(workers=2) as cluster, store.reading() as cursor:
+        for name in CANDIDATES:
+            expected = compare(cursor, *candidate(name))
+            assert expected.source.events == name.endswith("events")
+            assert expected.changed.height
+            for spread in (here, cluster.spread):
+                found = compare(cursor, *candidate(name), archive=archive, spread=spread)
+                assert found.changed.equals(expected.changed), name
+                assert found._replace(changed=expected.changed) == expected
+
+
+def test_an_audit_finds_the_same_for_every_number_of_workers(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, tmp_path / "a", 3)
+    expected = audit(store, OCTOBER)
+    monkeypatch.setattr(outcomes, "CONTRACTS_AT_ONCE", 5)
+    assert sorted(audit(store, OCTOBER).findings) == sorted(expected.findings)
+    with store.writing() as cursor:  # one statement that the evaluators do not conclude
+        cursor.execute("UPDATE settle.facts SET value_micros = value_micros + 1")
+    take(store, charge("t3", "5", 11, "C-3"))
+    close(store, DECEMBER)
+    with Dask(workers=2) as cluster:
+        assert audit(store, OCTOBER, spread=cluster.spread) == audit(store, OCTOBER)
+        assert expected.ok
+        forged = audit(store, DECEMBER)
+        assert forged.failed
+        assert audit(store, DECEMBER, spread=cluster.spread) == forged
 
 
 def test_what_is_sealed_while_a_cluster_works_is_not_counted_twice(store: Store, tmp_path: Path) -> None:

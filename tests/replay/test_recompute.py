@@ -91,7 +91,23 @@ def terminated(store: Store) -> None:
     take(store, message("contract.terminated", "t", {"contract": "C-1", "valid_to": "2026-12-01"}))
 
 
-SCENARIOS: list[Callable[[Store], None]] = [guaranteed, passed_on, pooled, converted, terminated, chains.assessed]
+def named_oddly(store: Store) -> None:
+    """With characters that JSON escapes, and some that it does not."""
+    name = 'C "广"\\1'
+    take(store, registered(), signed(valid_from="2026-10-01"), signed(name, valid_from="2026-10-01"))
+    take(store, chains.book(chains.GUARANTEE))
+    take(store, chains.charge("1", "900", 10, name), chains.charge("2", "900", 11))
+
+
+SCENARIOS: list[Callable[[Store], None]] = [
+    guaranteed,
+    passed_on,
+    pooled,
+    converted,
+    terminated,
+    named_oddly,
+    chains.assessed,
+]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

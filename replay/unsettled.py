@@ -1,0 +1,50 @@
+"""Contracts in force that no rulebook version settles: none is published, none is valid on the day, or it is in another currency.
+
+They are in no settlement (replay.recompute), and told beside them, with the sentence that a closing has for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import NamedTuple
+
+from engine.aggregates import contract as contracts
+from engine.aggregates.contract import Contract
+from engine.aggregates.refusal import Refused
+from engine.period import Period
+from replay.known import Known
+
+
+class Unsettled(NamedTuple):
+    """A period of a contract that no version settles, and why."""
+
+    contract: str
+    period: Period
+    why: Refused
+
+
+def unsettled(known: Known, names: Iterable[str], first: date | None, end: date) -> Iterator[Unsettled]:
+    """By contract, in order of time, the periods that end after `first` and begin before `end`."""
+    # Versions of a rulebook have one currency, so what is settled from its first day on is settled for ever.
+    begins = {name: min(each.valid_from for each in book.versions) for name, book in known.rulebooks.items()}
+    currency = {name: book.versions[0].currency for name, book in known.rulebooks.items()}
+    for name in sorted(names):
+        each = known.contracts.get(name)
+        if each is None:
+            continue
+        if currency.get(each.rulebook) != each.currency or begins[each.rulebook] > each.valid_from:
+            yield from _of(known, each, first, end)
+
+
+def _of(known: Known, contract: Contract, first: date | None, end: date) -> Iterator[Unsettled]:
+    begins = contract.valid_from if first is None else max(contract.valid_from, first)
+    period = Period.containing(begins, contract.calendar)
+    while period.first < end and contracts.in_force(contract, period.first, period.end):
+        try:
+            known.settled_by(contract, period)
+        except Refused as why:
+            yield Unsettled(contract.contract, period, why)
+        else:
+            return
+        period = period.next()
