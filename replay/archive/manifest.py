@@ -94,7 +94,9 @@ def _checked(location: str, text: Any, digest: Any, before: Sequence[Seal]) -> S
     if seal.text != text or seal.digest != digest:
         raise BrokenManifest(f"{where}: seal {seal.number} was changed after it was written")
     if seal.format != FORMAT:
-        raise BrokenManifest(f"{where}: format {seal.format}, and this engine reads {FORMAT}")
+        raise BrokenManifest(
+            f"{where}: format {seal.format}, and this engine reads {FORMAT}; delete the archive, and settle archive makes it anew"
+        )
     follows = (before[-1].number + 1, before[-1].last + 1, before[-1].digest) if before else (1, 1, "")
     if (seal.number, seal.first, seal.previous) != follows:
         raise BrokenManifest(f"{where}: seal {seal.number} does not follow the one before it")
