@@ -11,26 +11,32 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.aggregates import contract as contracts
+from engine.aggregates import deposit, service
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
+from engine.aggregates.deposit import Deposit
 from engine.aggregates.rulebook import Version
+from engine.aggregates.service import Service
 from engine.events import (
     AssessmentOverridden,
     ContractSigned,
     ContractTerminated,
     CountedEvent,
+    DepositEvent,
     Event,
     FxRatePublished,
     RulebookPublished,
+    ServiceEvent,
 )
 from engine.facts import Grain
 from engine.period import Period
 from engine.projections import partner_facts
+from engine.projections.facts import phases_text
 from engine.rules.check import check
 from engine.rules.given import Rate
 from engine.rules.model import Rulebook
 from engine.settlement.books import NoRulebook, OtherCurrency
-from engine.store import assessments, rates, registry
+from engine.store import assessments, rates, registry, relations
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 from engine.store.registry import TERMS, terms_of
@@ -51,7 +57,8 @@ def version_of(book: Rulebook) -> Version:
 class Known(NamedTuple):
     """`texts` are those of the rulebooks' versions, `overrides` the grades that persons gave, by scorecard, period and partner.
 
-    `partner_facts` has the columns of engine.projections.partner_facts.FACTS.
+    `partner_facts` has the columns of engine.projections.partner_facts.FACTS. `services` are by contract and id, `deposits` by
+    contract.
     """
 
     contracts: Mapping[str, Contract]
@@ -60,6 +67,8 @@ class Known(NamedTuple):
     overrides: Mapping[tuple[str, str, str], str]
     rates: Mapping[rates.Key, Decimal]
     partner_facts: pl.DataFrame
+    services: Mapping[str, Mapping[str, Service]] = {}
+    deposits: Mapping[str, Deposit] = {}
 
     def book(self, rulebook: str, version: int) -> Rulebook:
         return read(self.texts[rulebook, version])
@@ -100,8 +109,15 @@ class Known(NamedTuple):
     def terms(self, names: Iterable[str] | None = None) -> pl.DataFrame:
         """The terms of the contracts, columns engine.store.registry.TERMS."""
         chosen = self.contracts.values() if names is None else [self.contracts[n] for n in names if n in self.contracts]
-        rows = [terms_of(each, self.grain(each.rulebook), -1) for each in chosen]
+        rows = [terms_of(each, self.grain(each.rulebook), -1, self.phases(each)) for each in chosen]
         return pl.DataFrame(rows, schema=TERMS, orient="row")
+
+    def phases(self, contract: Contract) -> str | None:
+        """The text of the phases in which the contract's services are; None where its rulebook does not ask for them."""
+        own = self.services.get(contract.contract)
+        if own is None or "phase" not in self.grain(contract.rulebook).dimensions:
+            return None
+        return phases_text(service.phases(own.values()))
 
 
 def live(cursor: Rows) -> Known:
@@ -109,6 +125,9 @@ def live(cursor: Rows) -> Known:
     published = registry.rulebooks(cursor)
     texts = registry.texts(cursor)
     far = date.max
+    services: dict[str, dict[str, Service]] = {}
+    for each in relations.listed(cursor, "service"):
+        services.setdefault(each.state.contract, {})[each.id] = each.state
     return Known(
         {each.contract: each for each in registry.all_contracts(cursor)},
         published,
@@ -116,6 +135,8 @@ def live(cursor: Rows) -> Known:
         assessments.all_overrides(cursor),
         {row[:4]: row[4] for row in rates.between(cursor, date.min, far)},
         partner_fact_store.all_live(cursor),
+        services,
+        {each.state.contract: each.state for each in relations.listed(cursor, "deposit")},
     )
 
 
@@ -134,6 +155,8 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
     texts = dict(before.texts)
     overrides = dict(before.overrides)
     published = dict(before.rates)
+    services = {name: dict(own) for name, own in before.services.items()}
+    deposits = dict(before.deposits)
     counted: list[CountedEvent] = []
     for at, event in told:
         match event:
@@ -147,6 +170,11 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
             case AssessmentOverridden():
                 overrides[event.scorecard, event.period, event.partner] = event.grade
+            case ServiceEvent() if event.contract is not None:
+                own = services.setdefault(event.contract, {})
+                own[event.service] = service.AGGREGATE.evolve(own.get(event.service), event)
+            case DepositEvent() if event.contract is not None:
+                deposits[event.contract] = deposit.AGGREGATE.evolve(deposits.get(event.contract), event)
             case FxRatePublished():
                 published.setdefault(rates.key_of(event), Decimal(event.rate))
             case _ if partner_facts.is_counted(event):
@@ -155,7 +183,7 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 pass
     zones = {name: each.time_zone for name, each in known_contracts.items()}
     facts = partner_facts.merged(pl.concat([before.partner_facts, partner_facts.fold(counted, zones)]))
-    return Known(known_contracts, books, texts, overrides, published, facts)
+    return Known(known_contracts, books, texts, overrides, published, facts, services, deposits)
 
 
 def together(known: Known, names: Sequence[str]) -> set[str]:

@@ -40,7 +40,7 @@ def witnesses(
     """
     found: dict[Fact, list[Witness]] = {fact: [] for fact in facts}
     wanted = {fact for fact in facts if each}
-    terms = registry.terms(cursor, [contract]).select("contract", "calendar", "time_zone")
+    terms = registry.terms(cursor, [contract]).select("contract", "calendar", "time_zone", "phases")
     for page in log.of_streams(cursor, [log.stream_id("contract", contract)]):
         if not wanted:
             break
