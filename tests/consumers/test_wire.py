@@ -54,7 +54,9 @@ MESSAGES = [
     message("service.reviewed", "1", SERVICE | {"approved": False, "author": "Wu", "reason": "no content"}),
     message("service.trial_started", "1", SERVICE | DAY),
     message("service.launched", "1", SERVICE | DAY),
-    message("service.suspension_proposed", "1", SERVICE | {"author": "Li", "reason": "veto", "cause": "agents 2026-10"}),
+    message(
+        "service.suspension_proposed", "1", SERVICE | {"author": "Li", "reason": "veto", "cause": "agents 2026-10"}
+    ),
     message("service.suspension_rejected", "1", SERVICE | {"author": "Wu", "reason": "mended"}),
     message("service.suspended", "1", SERVICE | DAY | {"author": "Wu", "reason": "veto"}),
     message("service.resumed", "1", SERVICE | DAY),
