@@ -26,6 +26,7 @@ from console import (
     replaying,
     restating,
     rulebooks,
+    serving,
     settling,
     standing,
     status,
@@ -58,6 +59,8 @@ app.add_typer(partners.partner, name="partner")
 app.add_typer(partners.contract, name="contract")
 app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
+app.add_typer(serving.app, name="service")
+app.add_typer(serving.deposit, name="deposit")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)
