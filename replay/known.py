@@ -33,9 +33,10 @@ from engine.period import Period
 from engine.projections import partner_facts
 from engine.projections.facts import phases_text
 from engine.rules.check import check
-from engine.rules.given import Rate
+from engine.rules.given import Final, Rate
 from engine.rules.model import Rulebook
 from engine.settlement.books import NoRulebook, OtherCurrency
+from engine.settlement.finishing import final_of
 from engine.store import assessments, rates, registry, relations
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
@@ -111,6 +112,11 @@ class Known(NamedTuple):
         chosen = self.contracts.values() if names is None else [self.contracts[n] for n in names if n in self.contracts]
         rows = [terms_of(each, self.grain(each.rulebook), -1, self.phases(each)) for each in chosen]
         return pl.DataFrame(rows, schema=TERMS, orient="row")
+
+    def final(self, contract: Contract, period: Period) -> Final | None:
+        """What makes the contract's statement of the period the final one."""
+        own = self.services.get(contract.contract)
+        return None if own is None else final_of(contract, period, own.values(), self.deposits.get(contract.contract))
 
     def phases(self, contract: Contract) -> str | None:
         """The text of the phases in which the contract's services are; None where its rulebook does not ask for them."""

@@ -20,12 +20,12 @@ from engine.language.columns import WORKING
 from engine.outcomes import Balance, Score
 from engine.period import Calendar, Period
 from engine.rules.columns.frames import CARRIED, CONTRACTS, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
-from engine.rules.given import Given
+from engine.rules.given import Final, Given
 from engine.rules.model import Rulebook
 from engine.rules.steps import Convert
 from engine.settlement.concluding import Found, belong_together, settled_frames
 from engine.settlement.gathering import EarlierPeriodOpen
-from engine.settlement.statements import Lines
+from engine.settlement.statements import Lines, finished
 from replay.known import RATE_DAYS_MAX, Known
 
 _PRIMARY = pl.DataFrame(
@@ -52,7 +52,8 @@ AMOUNTS = pl.Schema(
 class Settlement(NamedTuple):
     """Contracts that one rulebook version settles in one period: what is given of them, and what it comes to.
 
-    `left` is what the period leaves of them: the columns of CARRIED, each contract's in their order.
+    `left` is what the period leaves of them: the columns of CARRIED, each contract's in their order. Final statements are of
+    the contracts in `finals`, and clear it.
     """
 
     rulebook: Rulebook
@@ -61,6 +62,7 @@ class Settlement(NamedTuple):
     frames: Frames
     found: Found
     left: pl.DataFrame
+    finals: Mapping[str, Final] = {}
 
     @property
     def all_named(self) -> set[str]:
@@ -75,7 +77,14 @@ class Settlement(NamedTuple):
 
     def lines(self) -> dict[str, Lines]:
         """What the statements say, by contract."""
-        return self.found.lines(_balances(self.left))
+        said = self.found.lines(_balances(self.left))
+        return {
+            name: finished(lines, self.rulebook, self.period, self.finals.get(name)) for name, lines in said.items()
+        }
+
+    def carried(self) -> pl.DataFrame:
+        """What the next period begins with, columns CARRIED."""
+        return self.left.filter(~pl.col("contract").is_in(list(self.finals))) if self.finals else self.left
 
     def events(self) -> dict[str, int]:
         """How many events each contract's statement rests on; none is left out where it has none."""
@@ -89,7 +98,8 @@ class Settlement(NamedTuple):
     def givens(self, names: Iterable[str]) -> dict[str, Given]:
         """What was given of each of the contracts."""
         chosen = set(names) & self.contracts.keys()
-        return dict(cohort_of(self.period, _only(self.frames, chosen)).contracts)
+        found = cohort_of(self.period, _only(self.frames, chosen)).contracts
+        return {name: given._replace(final=self.finals.get(name)) for name, given in found.items()}
 
 
 def count(facts: pl.DataFrame) -> int:
@@ -162,7 +172,7 @@ class _Chain:
         while period.first < min(end, last):
             done = [self._settled(*group, period) for group in self._groups(period)]
             yield from done
-            self._left = pl.concat([each.left for each in done]) if done else _NO_CARRIED
+            self._left = pl.concat([each.carried() for each in done]) if done else _NO_CARRIED
             self._scores = {name: score for each in done for name, score in each.found.scores.items()}
             refused = {name: refusal for each in done for name, refusal in each.found.refused.items()}
             if carries:
@@ -215,7 +225,8 @@ class _Chain:
         found = found._replace(refused=found.refused | failed)
         passed = _passed_on(book, period, frames.carried, found)
         named = {each.contract: each for each in members}
-        return Settlement(book, period, named, frames, found, pl.concat([found.carried, passed]))
+        finals = {name: final for name, each in named.items() if (final := self._known.final(each, period)) is not None}
+        return Settlement(book, period, named, frames, found, pl.concat([found.carried, passed]), finals)
 
     def _frames(self, book: Rulebook, members: Sequence[Contract], period: Period) -> Frames:
         grades = {name: score.grade for name, score in self._scores.items()}

@@ -9,7 +9,7 @@ from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look
 from engine.aggregates.service import ContractLeft, left_on
 from engine.events import DepositPaid, DepositReturned
-from engine.money import decimal_of_micros, plain
+from engine.money import MICRO_DIGITS, decimal_of_micros, minor_digits, plain
 
 
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -21,18 +21,29 @@ class Deposit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str
 
 
+class NotWhole(Refused):
+    """An amount with finer digits than its currency has."""
+
+    code = "not-whole"
+
+
 class DepositTooSmall(Refused):
     code = "deposit-too-small"
 
 
 def decide(known: Deposit | None, command: DepositPaid | DepositReturned, look: Look) -> DepositPaid | DepositReturned:
-    """Raises OtherCurrency, ContractLeft, DepositTooSmall."""
+    """Raises OtherCurrency, NotWhole, ContractLeft, DepositTooSmall."""
     contract: Contract = look("contract", command.contract or "")
     what = f"the deposit of contract {command.contract}"
     if command.currency != contract.currency:
         raise OtherCurrency(
             f"contract {command.contract} settles in {contract.currency}, and this deposit is in {command.currency}; send it in "
             "that currency under a new id, and write this message off"
+        )
+    if command.amount % 10 ** (MICRO_DIGITS - minor_digits(contract.currency)):
+        raise NotWhole(
+            f"{plain(decimal_of_micros(command.amount))} {command.currency} of {what} is no amount that can be paid; round it "
+            "under a new id, and write this message off"
         )
     if (day := left_on(look("services", contract.contract))) is not None:
         raise ContractLeft(
