@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 
 import polars as pl
@@ -36,7 +37,7 @@ _PRIMARY = pl.DataFrame(
 _NO_CARRIED = CARRIED.to_frame()
 
 
-# `kind` is line, payable or share; `unit` a currency, quantity or number.
+# `kind` is line, payable, share, or final (what a final statement clears); `unit` a currency, quantity or number.
 AMOUNTS = pl.Schema(
     {
         "contract": pl.String(),
@@ -71,9 +72,16 @@ class Settlement(NamedTuple):
 
     def amounts(self) -> pl.DataFrame:
         """Every amount that the statements say, columns AMOUNTS."""
-        return self.found.amounts().select(
-            "contract", pl.lit(str(self.period)).alias("period"), "kind", "name", "unit", "amount"
-        )
+        stated = self.found.amounts()
+        if self.finals:
+            rows = [
+                (name, "final", line["name"], line["currency"], Decimal(line["amount"]))
+                for name, said in self.lines().items()
+                if said.final is not None
+                for line in said.final["lines"]
+            ]
+            stated = pl.concat([stated, pl.DataFrame(rows, schema=stated.schema, orient="row")])
+        return stated.select("contract", pl.lit(str(self.period)).alias("period"), "kind", "name", "unit", "amount")
 
     def lines(self) -> dict[str, Lines]:
         """What the statements say, by contract."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from replay import history
 from replay.again import replay
 from replay.archive.reading import Archive
 from replay.archive.writing import seal
+from replay.audit.auditing import audit
 from replay.facts import verify
 from replay.rebuild.running import rebuild
+from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import _emptied as emptied
 from tests.settlement.test_recording import NOW, kept, live, store, take
@@ -234,6 +237,24 @@ def test_a_rebuild_makes_the_same_of_services_and_phases(store: Store) -> None:
     assert rebuild(store).equal
     assert payable(store) == "100.00"
     assert not verify(store).differences
+
+
+def test_a_launch_that_is_told_late_is_restated_and_the_proof_knows_which_services_were_known(store: Store) -> None:
+    take(store, registered(), by_phase(), signed(valid_from="2026-10-01"), *on_trial("2026-10-05"), sold("9", 9))
+    november = Period.parse("2026-11")
+    later = datetime(2027, 1, 1, tzinfo=UTC)
+    assert closing.close(store, OCTOBER, later).closed == 1
+    take(store, step("launched", day="2026-10-08"))
+    (made,) = restate(store, later).restated
+    # 50% instead of 30% of 100
+    assert made.adjustment["payable"] == [{"currency": "CNY", "was": "30.00", "now": "50.00", "amount": "20.00"}]
+    assert closing.close(store, november, later).closed == 1
+    assert not audit(store, OCTOBER).failed
+    assert not audit(store, november).failed
+    with store.reading() as cursor:
+        closed = view(cursor, "C-1", OCTOBER).calculated.given.facts
+        behind = witnesses(cursor, "C-1", OCTOBER, closed, to=made.before.position, each=9)
+    assert {dict(f.dimensions)["phase"]: [w.id for w in own] for f, own in behind.items()} == {"trial": ["9"]}
 
 
 def test_the_events_behind_a_phase_are_found(store: Store) -> None:
