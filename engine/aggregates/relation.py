@@ -93,6 +93,10 @@ def fits(what: str, state: str, does: str, possible: dict[str, tuple[str, ...]])
         following = [step for step, states in possible.items() if state in states]
         raise WrongState(
             f"{what} is {state.replace('_', ' ')}, so {does} does not apply; "
-            + (f"from there {' or '.join(following)} is possible" if following else "nothing can follow from there")
-            + "; do that instead, and write this message off"
+            + (
+                f"from there {' or '.join(following)} is possible; do that instead"
+                if following
+                else "nothing can follow from there"
+            )
+            + ", and write this message off"
         )
