@@ -100,7 +100,7 @@ def _given(kept: dict[str, Any], period: Period) -> tuple[Given, tuple[KeptOrigi
         kept["grade_before"],
         tuple(Rate(publisher, base, quote, date.fromisoformat(day), Decimal(rate))
               for publisher, base, quote, day, rate in kept["rates"]),
-        final=_final_of(kept["final"]) if "final" in kept else None,
+        final=_final_of(kept["final"]) if kept.get("final") else None,
     )  # fmt: skip
     origins = (
         KeptOrigin(each["rulebook"], each["version"], _given(each["given"], Period.parse(each["period"]))[0])

@@ -204,13 +204,16 @@ def test_live_facts_are_those_folded_again_whatever_happened_in_any_batches(
     raws = [told(number, *act) for number, act in enumerate([*BEGUN, *acts])]
     begin = min(at, len(raws))
     raws = [registered(), signed(valid_from="2026-01-01"), *raws[:begin], by_phase(), *raws[begin:]]
+    then: dict[int, list[tuple[Any, ...]]] = {}
     for first in range(0, len(raws), size):
         take(store, *raws[first : first + size])
+        with store.reading() as cursor:
+            then[recorder.last_position(cursor)] = live(store)
     assert not verify(store).differences
     with store.reading() as cursor:
-        now = recorder.last_position(cursor)
-        again = history.folded(cursor, history.known_at(cursor, now, now), now)
-    assert sorted(again.rows()) == live(store)
+        for position, rows in then.items():
+            known = history.known_at(cursor, position, position)
+            assert sorted(history.folded(cursor, known, position).rows()) == rows, "as it was known then"
     assert rebuild(store).equal
 
 
