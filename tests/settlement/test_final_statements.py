@@ -168,6 +168,10 @@ def test_an_exit_that_is_told_late_becomes_an_adjustment(store: Store) -> None:
     take(store, *left())
     (made,) = [each for each in restate(store, NOW).restated if each.adjustment["payable"]]
     assert made.before.period == "2026-11"
+    (cause,) = made.causes
+    assert [each["type"] for each in cause["named"]] == [
+        "service.exit_requested", "service.clearing_started", "service.exited",
+    ]  # fmt: skip
     assert [(line["name"], line["amount"]) for line in made.adjustment["lines"]] == [
         ("final: held of payable 2027-01-09", "400.00"), ("final: deposit", "50.00"),
     ]  # fmt: skip

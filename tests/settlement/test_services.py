@@ -251,6 +251,8 @@ def test_a_launch_that_is_told_late_is_restated_and_the_proof_knows_which_servic
     (made,) = restate(store, later).restated
     # 50% instead of 30% of 100
     assert made.adjustment["payable"] == [{"currency": "CNY", "was": "30.00", "now": "50.00", "amount": "20.00"}]
+    (cause,) = made.causes
+    assert (cause["cause"], [each["type"] for each in cause["named"]]) == ("services", ["service.launched"])
     assert closing.close(store, november, later).closed == 1
     assert not audit(store, OCTOBER).failed
     assert not audit(store, november).failed
