@@ -13,6 +13,7 @@ from engine.events import DepositEvent, ReportedEvent, ServiceEvent, StreamedEve
 from engine.facts import PRIMARY_FIELD
 from engine.period import Period, located
 from engine.projections.columns import micros_since_1970
+from engine.settlement.keeping import canonical
 from engine.store import log, registry
 from engine.store.database import Rows
 from engine.store.statements import Issued
@@ -55,7 +56,8 @@ def is_late(cause: Mapping[str, Any]) -> bool:
 
 
 def _facts(given: Json, *, streamed: bool) -> list[Any]:
-    return sorted(row for row in given["facts"] if (row[0] in PRIMARY_FIELD) is streamed)
+    # By their texts: two facts may differ in nothing but their dimensions, and those have no order.
+    return sorted((row for row in given["facts"] if (row[0] in PRIMARY_FIELD) is streamed), key=canonical)
 
 
 def _late(cursor: Rows, contract: Contract, period: Period, position: int) -> Json:
