@@ -106,7 +106,7 @@ class Relations:
         rows += [(name, each.partner, each.cooperation_model) for name, each in changed.items()]
         who = pl.DataFrame(rows, schema=_WHO, orient="row")
         events = accepted.join(who, on="contract").select(
-            "seq", "contract", "partner", "model", "day", "product",
+            "seq", "event", "contract", "partner", "model", "day", "product",
             *(pl.col(attribute(name)).alias(name) for name in (REGION, CONTENT)),
         )  # fmt: skip
         if not events.height:

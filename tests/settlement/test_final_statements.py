@@ -116,6 +116,13 @@ def test_holds_are_paid_out_and_advances_claimed_back_with_the_deposit(store: St
     assert not restate(store, NOW).restated
 
 
+def test_an_advance_is_taken_in_before_anything_is_launched(store: Store) -> None:
+    take(store, registered(), signed(valid_from="2026-10-01"), applied(), book(PAYOUT, measures=ADVANCED))
+    take(store, advance("a", "150", 10), charge("1", "1000", 10))
+    assert kept(store) == [("suspended", "service-not-live")]
+    assert [b["amount"] for b in said(store, OCTOBER)["balances"]] == ["150"]
+
+
 def test_what_is_cleared_is_shared_as_if_it_had_been_payable(store: Store) -> None:
     take(store, *live(), book(PAYOUT, measures=ADVANCED, more=SPLIT), charge("1", "250.03", 11), deposit("paid", "10"))
     take(store, *left())
