@@ -28,6 +28,7 @@ from console import (
     replaying,
     restating,
     rulebooks,
+    serving,
     settling,
     standing,
     status,
@@ -60,6 +61,8 @@ app.add_typer(partners.partner, name="partner")
 app.add_typer(partners.contract, name="contract")
 app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
+app.add_typer(serving.app, name="service")
+app.add_typer(serving.deposit, name="deposit")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)

@@ -73,8 +73,10 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
     match value:
         case None:
             return ""
-        case list():
-            return "\n".join(_text(each) for each in value)
+        case list() | tuple():
+            return "\n".join(
+                " ".join(map(_text, each)) if isinstance(each, list | tuple) else _text(each) for each in value
+            )
         case dict():
             return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
         case _:

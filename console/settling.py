@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -99,6 +100,8 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
     out.print(f"Statement of contract {said['contract']} (partner {said['partner']}), {name}{version}")
     out.print(f"{said['period']['from']} up to {said['period']['to']}, in {said['currency']}, {said['state']}")
     out.print(_amounts(said))
+    if "final" in said:
+        out.print(f"final: the last service was left on {said['final']['left']}; nothing is carried on")
     for made in said["adjustments"]:
         out.print(f"adjustment of {made['period']}: {'; '.join(told_cause(cause) for cause in made['causes'])}")
     for left in said["balances"]:
@@ -122,10 +125,16 @@ def _amounts(said: dict[str, Any]) -> Table:
     table.add_row("", "payable", said["payable"], style="bold")
     for share in said["parties"]:
         table.add_row("", f"  to {share['party']}", share["amount"])
+    if "final" in said:
+        table.add_section()
+        for line in said["final"]["lines"]:
+            unit = "" if line["currency"] == said["currency"] else f" {line['currency']}"
+            lapsed = "" if Decimal(line["amount"]) else f" ({line['balance']} lapses)"
+            table.add_row("", f"final: {line['name']}{lapsed}", line["amount"] + unit)
     for made in said["adjustments"]:
         table.add_section()
         _add_adjustment(table, made)
-    if said["adjustments"]:
+    if said["adjustments"] or "final" in said:
         table.add_section()
         for sum_ in said["due"]:
             table.add_row("", "due", f"{sum_['amount']} {sum_['currency']}", style="bold")

@@ -39,8 +39,12 @@ PARTNER_FIELDS = {
 }
 
 # Dimensions that a contract's event carries of itself; every other one is an attribute. `charged_in` is the first day of
-# the period in which a refunded or written-off charge was made, where the event says when that was.
-OWN_DIMENSIONS = frozenset({"product", "meter", "currency", "charged_in"})
+# the period in which a refunded or written-off charge was made, where the event says when that was. `phase` is `trial` or
+# `live`, as the contract's services were for the event's product on its day, and absent where none covers it.
+OWN_DIMENSIONS = frozenset({"product", "meter", "currency", "charged_in", "phase"})
+
+# Those of them that only the fold can tell.
+COMPUTED = frozenset({"charged_in", "phase"})
 
 # By these the facts of partner events are always kept; each event type has those that make sense for it.
 PARTNER_DIMENSIONS = frozenset(

@@ -38,7 +38,7 @@ def facts_of(events: Any, everything: Known) -> pa.Table:  # noqa: ANN401
     frame = pl.DataFrame(pl.from_arrow(events)).rename({"position": "seq"})
     frame = frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
     names = set(frame["contract"].unique())
-    terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain")
+    terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain", "phases")
     wanted = projection.dimensions(terms["grain"]) - OWN_DIMENSIONS
     # Sealed before a rulebook asked for the dimension: it is among the attributes all the same.
     missing = [name for name in sorted(wanted) if attribute(name) not in frame.columns]

@@ -9,10 +9,11 @@ import msgspec
 import polars as pl
 
 from engine.aggregates.contract import Contract
-from engine.events import ReportedEvent, StreamedEvent, decoded
+from engine.events import DepositEvent, ReportedEvent, ServiceEvent, StreamedEvent, decoded
 from engine.facts import PRIMARY_FIELD
 from engine.period import Period, located
 from engine.projections.columns import micros_since_1970
+from engine.settlement.keeping import canonical
 from engine.store import log, registry
 from engine.store.database import Rows
 from engine.store.statements import Issued
@@ -34,6 +35,8 @@ def causes(cursor: Rows, contract: Contract, before: Issued, statement: Json, gi
         found.append(late)
     if _facts(was, streamed=False) != _facts(now, streamed=False):
         found.append(_about_partner(cursor, contract, before.position))
+    if was.get("final") != now.get("final") or _by_phase(was) != _by_phase(now):
+        found += _services(cursor, contract, before.position)
     if statement["rulebook"] != msgspec.json.decode(before.statement)["rulebook"]:
         found.append(_rulebook(cursor, statement["rulebook"]))
     if was["carried"] != now["carried"]:
@@ -53,7 +56,8 @@ def is_late(cause: Mapping[str, Any]) -> bool:
 
 
 def _facts(given: Json, *, streamed: bool) -> list[Any]:
-    return sorted(row for row in given["facts"] if (row[0] in PRIMARY_FIELD) is streamed)
+    # By their texts: two facts may differ in nothing but their dimensions, and those have no order.
+    return sorted((row for row in given["facts"] if (row[0] in PRIMARY_FIELD) is streamed), key=canonical)
 
 
 def _late(cursor: Rows, contract: Contract, period: Period, position: int) -> Json:
@@ -82,6 +86,23 @@ def _named(position: int, event: StreamedEvent | ReportedEvent) -> Json:
         "type": event.NAME,
         "time": event.time.isoformat(),
     }
+
+
+def _by_phase(given: Json) -> list[Any]:
+    """The facts that depend on the contract's services."""
+    return [row for row in _facts(given, streamed=True) if "phase" in row[2]]
+
+
+def _services(cursor: Rows, contract: Contract, position: int) -> list[Json]:
+    """The steps of the contract's services, and what came of its deposit, since the position; none where there are none."""
+    since = log.since(cursor, log.stream_id("partner", contract.partner), position)
+    read = [(at, decoded(name, state)) for at, name, state in since]
+    own = [
+        (at, event)
+        for at, event in read
+        if isinstance(event, (ServiceEvent, DepositEvent)) and event.contract == contract.contract
+    ]
+    return [{"cause": "services", "named": [_named(*each) for each in own[:NAMED_MAX]]}] if own else []
 
 
 def _about_partner(cursor: Rows, contract: Contract, position: int) -> Json:

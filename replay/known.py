@@ -10,24 +10,31 @@ from typing import NamedTuple
 import polars as pl
 
 from engine.aggregates import contract as contracts
+from engine.aggregates import deposit, service
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
+from engine.aggregates.deposit import Deposit
+from engine.aggregates.service import Service
 from engine.events import (
     AssessmentOverridden,
     ContractSigned,
     ContractTerminated,
     CountedEvent,
+    DepositEvent,
     Event,
     FxRatePublished,
     RulebookPublished,
+    ServiceEvent,
 )
 from engine.facts import Grain
 from engine.period import Period
 from engine.projections import partner_facts
-from engine.rules.given import Rate
+from engine.projections.facts import phases_text
+from engine.rules.given import Final, Rate
 from engine.rules.model import Rulebook
 from engine.settlement.books import read, version_for, version_of
-from engine.store import assessments, rates, registry
+from engine.settlement.finishing import final_of
+from engine.store import assessments, rates, registry, relations
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 from engine.store.registry import TERMS, terms_of
@@ -36,7 +43,8 @@ from engine.store.registry import TERMS, terms_of
 class Known(NamedTuple):
     """`texts` are those of the rulebooks' versions, `overrides` the grades that persons gave, by scorecard, period and partner.
 
-    `partner_facts` has the columns of engine.projections.partner_facts.FACTS.
+    `partner_facts` has the columns of engine.projections.partner_facts.FACTS. `services` are by contract and id, `deposits` by
+    contract.
     """
 
     contracts: Mapping[str, Contract]
@@ -45,6 +53,8 @@ class Known(NamedTuple):
     overrides: Mapping[tuple[str, str, str], str]
     rates: Mapping[rates.Key, Decimal]
     partner_facts: pl.DataFrame
+    services: Mapping[str, Mapping[str, Service]] = {}
+    deposits: Mapping[str, Deposit] = {}
 
     def book(self, rulebook: str, version: int) -> Rulebook:
         return read(self.texts[rulebook, version])
@@ -77,8 +87,20 @@ class Known(NamedTuple):
     def terms(self, names: Iterable[str] | None = None) -> pl.DataFrame:
         """The terms of the contracts, columns engine.store.registry.TERMS."""
         chosen = self.contracts.values() if names is None else [self.contracts[n] for n in names if n in self.contracts]
-        rows = [terms_of(each, self.grain(each.rulebook), -1) for each in chosen]
+        rows = [terms_of(each, self.grain(each.rulebook), -1, self.phases(each)) for each in chosen]
         return pl.DataFrame(rows, schema=TERMS, orient="row")
+
+    def final(self, contract: Contract, period: Period) -> Final | None:
+        """What makes the contract's statement of the period the final one."""
+        own = self.services.get(contract.contract)
+        return None if own is None else final_of(contract, period, own.values(), self.deposits.get(contract.contract))
+
+    def phases(self, contract: Contract) -> str | None:
+        """The text of the phases in which the contract's services are; None where its rulebook does not ask for them."""
+        own = self.services.get(contract.contract)
+        if own is None or "phase" not in self.grain(contract.rulebook).dimensions:
+            return None
+        return phases_text(service.phases(own.values()))
 
 
 def live(cursor: Rows) -> Known:
@@ -86,6 +108,9 @@ def live(cursor: Rows) -> Known:
     published = registry.rulebooks(cursor)
     texts = registry.texts(cursor)
     far = date.max
+    services: dict[str, dict[str, Service]] = {}
+    for each in relations.listed(cursor, "service"):
+        services.setdefault(each.state.contract, {})[each.id] = each.state
     return Known(
         {each.contract: each for each in registry.all_contracts(cursor)},
         published,
@@ -93,6 +118,8 @@ def live(cursor: Rows) -> Known:
         assessments.all_overrides(cursor),
         {row[:4]: row[4] for row in rates.between(cursor, date.min, far)},
         partner_fact_store.all_live(cursor),
+        services,
+        {each.state.contract: each.state for each in relations.listed(cursor, "deposit")},
     )
 
 
@@ -111,6 +138,8 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
     texts = dict(before.texts)
     overrides = dict(before.overrides)
     published = dict(before.rates)
+    services = {name: dict(own) for name, own in before.services.items()}
+    deposits = dict(before.deposits)
     counted: list[CountedEvent] = []
     for at, event in told:
         match event:
@@ -124,6 +153,11 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
             case AssessmentOverridden():
                 overrides[event.scorecard, event.period, event.partner] = event.grade
+            case ServiceEvent() if event.contract is not None:
+                own = services.setdefault(event.contract, {})
+                own[event.service] = service.AGGREGATE.evolve(own.get(event.service), event)
+            case DepositEvent() if event.contract is not None:
+                deposits[event.contract] = deposit.AGGREGATE.evolve(deposits.get(event.contract), event)
             case FxRatePublished():
                 published.setdefault(rates.key_of(event), Decimal(event.rate))
             case _ if partner_facts.is_counted(event):
@@ -132,7 +166,7 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 pass
     zones = {name: each.time_zone for name, each in known_contracts.items()}
     facts = partner_facts.merged(pl.concat([before.partner_facts, partner_facts.fold(counted, zones)]))
-    return Known(known_contracts, books, texts, overrides, published, facts)
+    return Known(known_contracts, books, texts, overrides, published, facts, services, deposits)
 
 
 def together(known: Known, names: Sequence[str]) -> set[str]:

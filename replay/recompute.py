@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 
 import polars as pl
@@ -20,12 +21,12 @@ from engine.outcomes import Balance, Score
 from engine.period import Calendar, Period
 from engine.projections import facts as projection
 from engine.rules.columns.frames import CARRIED, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
-from engine.rules.given import Given
+from engine.rules.given import Final, Given
 from engine.rules.model import Rulebook
 from engine.rules.steps import Convert
 from engine.settlement.concluding import Found, belong_together, settled_frames
 from engine.settlement.gathering import EarlierPeriodOpen
-from engine.settlement.statements import Lines
+from engine.settlement.statements import Lines, finished
 from replay.coverage import Coverage, Covered
 from replay.known import RATE_DAYS_MAX, Known
 from replay.unsettled import unsettled
@@ -40,7 +41,7 @@ _NO_CARRIED = CARRIED.to_frame()
 _FACTS = projection.FACTS
 
 
-# `kind` is line, payable or share; `unit` a currency, quantity or number.
+# `kind` is line, payable, share, or final (what a final statement clears); `unit` a currency, quantity or number.
 AMOUNTS = pl.Schema(
     {
         "contract": pl.String(),
@@ -56,7 +57,8 @@ AMOUNTS = pl.Schema(
 class Settlement(NamedTuple):
     """Contracts that one rulebook version settles in one period: what is given of them, and what it comes to.
 
-    `left` is what the period leaves of them: the columns of CARRIED, each contract's in their order.
+    `left` is what the period leaves of them: the columns of CARRIED, each contract's in their order. Final statements are of
+    the contracts in `finals`, and clear it.
     """
 
     rulebook: Rulebook
@@ -65,6 +67,7 @@ class Settlement(NamedTuple):
     frames: Frames
     found: Found
     left: pl.DataFrame
+    finals: Mapping[str, Final] = {}
 
     @property
     def all_named(self) -> set[str]:
@@ -73,13 +76,27 @@ class Settlement(NamedTuple):
 
     def amounts(self) -> pl.DataFrame:
         """Every amount that the statements say, columns AMOUNTS."""
-        return self.found.amounts().select(
-            "contract", pl.lit(str(self.period)).alias("period"), "kind", "name", "unit", "amount"
-        )
+        stated = self.found.amounts()
+        if self.finals:
+            rows = [
+                (name, "final", line["name"], line["currency"], Decimal(line["amount"]))
+                for name, said in self.lines().items()
+                if said.final is not None
+                for line in said.final["lines"]
+            ]
+            stated = pl.concat([stated, pl.DataFrame(rows, schema=stated.schema, orient="row")])
+        return stated.select("contract", pl.lit(str(self.period)).alias("period"), "kind", "name", "unit", "amount")
 
     def lines(self) -> dict[str, Lines]:
         """What the statements say, by contract."""
-        return self.found.lines(_balances(self.left))
+        said = self.found.lines(_balances(self.left))
+        return {
+            name: finished(lines, self.rulebook, self.period, self.finals.get(name)) for name, lines in said.items()
+        }
+
+    def carried(self) -> pl.DataFrame:
+        """What the next period begins with, columns CARRIED."""
+        return self.left.filter(~pl.col("contract").is_in(list(self.finals))) if self.finals else self.left
 
     def counted(self) -> pl.DataFrame:
         """How many events statements rest on: contract and events, of the contracts that have any."""
@@ -92,7 +109,8 @@ class Settlement(NamedTuple):
     def givens(self, names: Iterable[str]) -> dict[str, Given]:
         """What was given of each of the contracts."""
         chosen = set(names) & self.contracts.keys()
-        return dict(cohort_of(self.period, _only(self.frames, chosen)).contracts)
+        found = cohort_of(self.period, _only(self.frames, chosen)).contracts
+        return {name: given._replace(final=self.finals.get(name)) for name, given in found.items()}
 
 
 def count(facts: pl.DataFrame) -> int:
@@ -171,7 +189,7 @@ class _Chain:
         while period.first < min(end, last):
             done = [self._settled(covered, period) for covered in self._coverage.of(period)]
             yield from done
-            self._left = pl.concat([each.left for each in done]) if done else _NO_CARRIED
+            self._left = pl.concat([each.carried() for each in done]) if done else _NO_CARRIED
             self._scores = {name: score for each in done for name, score in each.found.scores.items()}
             refused = {name: refusal for each in done for name, refusal in each.found.refused.items()}
             if self._carries:
@@ -193,7 +211,11 @@ class _Chain:
         found = settled_frames(book, period, frames)
         found = found._replace(refused=found.refused | failed)
         passed = _passed_on(book, period, frames.carried, found)
-        return Settlement(book, period, covered.contracts, frames, found, pl.concat([found.carried, passed]))
+        # Only contracts with services can end with a final statement.
+        served = self._known.services.keys() & covered.contracts.keys()
+        named = {name: self._known.final(covered.contracts[name], period) for name in sorted(served)}
+        finals = {name: final for name, final in named.items() if final is not None}
+        return Settlement(book, period, covered.contracts, frames, found, pl.concat([found.carried, passed]), finals)
 
     def _frames(self, covered: Covered, period: Period) -> Frames:
         book, is_all = covered.rulebook, len(covered.contracts) == len(self._members)

@@ -7,7 +7,7 @@ and the result is the same for every number of buckets and workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from hashlib import sha256
@@ -92,7 +92,8 @@ def _statements(each: Settlement) -> pl.DataFrame:
     if settled_ is not None:
         made = digests(each.rulebook, each.period, each.frames.contracts, settled_, each.left, each.counted())
         currency = settled_.currency
-        return made.select(
+        told = made.filter(~pl.col("contract").is_in(list(each.finals))) if each.finals else made
+        in_columns = told.select(
             "contract",
             pl.lit(str(each.period)).alias("period"),
             pl.lit(each.period.first).alias("first"),
@@ -102,9 +103,17 @@ def _statements(each: Settlement) -> pl.DataFrame:
             "says",
             pl.lit(None, dtype=pl.String).alias("refused"),
         )
+        return pl.concat([in_columns, _told(each, each.finals)]) if each.finals else in_columns
+    return _told(each, each.contracts)
+
+
+def _told(each: Settlement, names: Container[str]) -> pl.DataFrame:
+    """The statements of those of the contracts that could be settled, one by one."""
     rows = []
     events = each.events()
     for name, said in each.lines().items():
+        if name not in names:
+            continue
         statement = statement_of(each.contracts[name], each.rulebook, each.period, said, events[name])
         says = sha256(canonical(amounts(statement))).hexdigest()
         key = (name, str(each.period), each.period.first)

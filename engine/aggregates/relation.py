@@ -16,7 +16,8 @@ import msgspec
 from engine.aggregates.refusal import Refused
 from engine.events import Event
 
-# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`.
+# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`; and
+# under `services` the list of the states of all services of a contract.
 Look = Callable[[str, str], Any]
 
 Gate = Literal["qualification", "certificate", "service", "authorisation", "content"]
@@ -92,6 +93,10 @@ def fits(what: str, state: str, does: str, possible: dict[str, tuple[str, ...]])
         following = [step for step, states in possible.items() if state in states]
         raise WrongState(
             f"{what} is {state.replace('_', ' ')}, so {does} does not apply; "
-            + (f"from there {' or '.join(following)} is possible" if following else "nothing can follow from there")
-            + "; do that instead, and write this message off"
+            + (
+                f"from there {' or '.join(following)} is possible; do that instead"
+                if following
+                else "nothing can follow from there"
+            )
+            + ", and write this message off"
         )

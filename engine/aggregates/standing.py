@@ -11,6 +11,7 @@ from typing import NamedTuple, get_args
 import polars as pl
 
 from engine.aggregates.relation import Gate
+from engine.events import AdvancePaid
 
 _DAYS = {"first": pl.Date(), "end": pl.Date(), "since": pl.Int64(), "until": pl.Int64()}
 REQUIREMENTS = pl.Schema(
@@ -71,7 +72,7 @@ GATES = get_args(Gate)
 def stopped(events: pl.DataFrame, required: pl.DataFrame, standings: pl.DataFrame) -> pl.DataFrame:
     """The first gate that each event does not pass: columns of `events`, `gate`, `key`, `subject`; none for those that pass all.
 
-    `events`: seq, contract, partner, model, day, product, region, content. The others as REQUIREMENTS and STANDINGS.
+    `events`: seq, event, contract, partner, model, day, product, region, content. The others as REQUIREMENTS and STANDINGS.
     """
     needs = asked(events, required)
     met = (
@@ -108,8 +109,9 @@ def asked(events: pl.DataFrame, required: pl.DataFrame) -> pl.DataFrame:
         .otherwise("contract")
     )
     together = pl.concat(parts).drop("first", "end", "since", "until").with_columns(subject.alias("subject"))
-    # Only usage of content has to be of published content.
-    return together.filter(pl.col("subject").is_not_null()).unique(maintain_order=True)
+    # Only usage of content has to be of published content; and what is paid ahead is no usage of a service.
+    exempt = pl.col("subject").is_null() | ((pl.col("gate") == "service") & (pl.col("event") == AdvancePaid.NAME))
+    return together.filter(~exempt).unique(maintain_order=True)
 
 
 def _holds() -> pl.Expr:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from datetime import date
 
 import polars as pl
 
@@ -62,7 +64,7 @@ def fold(events: pl.DataFrame, further: pl.DataFrame) -> pl.DataFrame:
     """Facts of the events: columns FACTS, one row a key, in no order. Raises MeasureFails.
 
     `events` has the columns of EVENTS, those of the grain's attributes, and `period` (its first day), `calendar`,
-    `time_zone` and `grain` (its text) beside them.
+    `time_zone`, `grain` (its text) and, where that has the dimension `phase`, `phases` (their text) beside them.
     A single number is below 10^24 micros and sums are of 128 bits, so no log that fits a disk can overflow them.
     """
     folded: list[pl.DataFrame] = []
@@ -82,11 +84,46 @@ def fold(events: pl.DataFrame, further: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_dimensions(events: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Adds the dimension that has to be computed, `charged_in`, where it is among the names."""
+    """Adds the dimensions that have to be computed, `charged_in` and `phase`, where they are among the names."""
+    if "phase" in names:
+        events = _with_phase(events)
     if "charged_in" not in names:
         return events
     charged = located(events.select(pl.col("charged_at").alias("time"), "time_zone", "calendar"))
     return events.with_columns(charged["period"].cast(pl.String).alias("charged_in"))
+
+
+# In which phase a contract's services are: (phase, product or None for all, first day, end or None).
+Phases = Sequence[tuple[str, str | None, date, date | None]]
+_PHASES = {"phases": pl.String, "phase": pl.String, "for_product": pl.String, "first": pl.Date, "end": pl.Date}
+
+
+def phases_text(phases: Phases) -> str | None:
+    """Their text, equal for equal phases; None where there are none."""
+    rows = [(phase, product, str(first), end and str(end)) for phase, product, first, end in phases]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")) if rows else None
+
+
+def _with_phase(events: pl.DataFrame) -> pl.DataFrame:
+    days = located(events.select("time", "time_zone", "calendar"))["day"]
+    known = events.select("seq", "product", "phases").with_columns(days.alias("day"))
+    rows = [
+        (text, phase, product, date.fromisoformat(first), end and date.fromisoformat(end))
+        for text in known["phases"].drop_nulls().unique()
+        for phase, product, first, end in json.loads(text)
+    ]
+    # Where one service is live and another on trial, live counts: it is the lesser word.
+    found = (
+        known.join(pl.DataFrame(rows, schema=_PHASES, orient="row"), on="phases")
+        .filter(
+            pl.col("for_product").is_null() | pl.col("product").eq_missing(pl.col("for_product")),
+            pl.col("first") <= pl.col("day"),
+            pl.col("end").is_null() | (pl.col("day") < pl.col("end")),
+        )
+        .group_by("seq")
+        .agg(pl.col("phase").min())
+    )
+    return events.join(found, on="seq", how="left", maintain_order="left")
 
 
 _FIELD = pl.Enum(["amount", "quantity"])

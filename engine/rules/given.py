@@ -23,13 +23,22 @@ class Rate(NamedTuple):
     rate: Decimal
 
 
+class Final(NamedTuple):
+    """That all services of a contract have ended, the last on `day`; what is held of its deposit is in `currency`."""
+
+    day: date
+    deposit: Decimal
+    currency: str
+
+
 class Given(NamedTuple):
     """What may be known of one contract in one period.
 
     `facts` are those of the contract, and those of its partner's events that name it. `carried` is what the outcome of
     the period before left. `begins` is the contract's first day in force. `grade` is the partner's of this period, where
     the rulebook does not assess it itself; `grade_before` that of the period before. `origins` are the earlier periods of
-    this contract whose charges are returned in this one, for clawbacks.
+    this contract whose charges are returned in this one, for clawbacks. `final` makes its statement the contract's final one:
+    no rule looks at it.
     """
 
     period: Period
@@ -41,6 +50,7 @@ class Given(NamedTuple):
     grade_before: str | None = None
     rates: tuple[Rate, ...] = ()
     origins: tuple[Origin, ...] = ()
+    final: Final | None = None
 
 
 class Origin(NamedTuple):

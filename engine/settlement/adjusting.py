@@ -26,19 +26,49 @@ def adjustment(before: Json, after: Json, version: int, period: str, causes: Seq
         "digest": after["digest"],
         "replaces": before["digest"],
         "rulebook": after["rulebook"],
-        "lines": _changed(before["lines"], after["lines"], ("name",), ("clause", "unit")),
+        "lines": _changed(_lines(before), _lines(after), ("name",), ("clause", "unit")),
         "payable": _changed(_payable(before), _payable(after), ("currency",)),
         "parties": _changed(_parties(before), _parties(after), ("party", "currency")),
         "causes": list(causes),
     }
 
 
+def _lines(statement: Json) -> list[Json]:
+    """All lines, also those of a final statement, under names of their own."""
+    return [
+        *statement["lines"],
+        *(
+            {"name": f"final: {each['name']}", "clause": None, "amount": each["amount"]}
+            | ({} if each["currency"] == statement["currency"] else {"unit": each["currency"]})
+            for each in _final(statement, "lines")
+        ),
+    ]
+
+
+def _final(statement: Mapping[str, Any], what: str) -> list[Json]:
+    found: list[Json] = statement["final"][what] if "final" in statement else []
+    return found
+
+
 def _payable(statement: Json) -> list[Json]:
-    return [{"currency": statement["currency"], "amount": statement["payable"]}]
+    """What the statement of the period alone pays, by currency."""
+    own = [{"currency": statement["currency"], "amount": statement["payable"]}]
+    if "final" not in statement:
+        return own
+    rows = [*own, *_final(statement, "lines")]
+    return [{"currency": unit, "amount": _sum(rows, unit)} for unit in dict.fromkeys(row["currency"] for row in rows)]
 
 
 def _parties(statement: Json) -> list[Json]:
-    return [each | {"currency": statement["currency"]} for each in statement["parties"]]
+    """What each party gets of that."""
+    own = [each | {"currency": statement["currency"]} for each in statement["parties"]]
+    if "final" not in statement:
+        return own
+    rows = [*own, *_final(statement, "parties")]
+    return [
+        {"party": party, "currency": unit, "amount": _sum([row for row in rows if row["party"] == party], unit)}
+        for party, unit in dict.fromkeys((row["party"], row["currency"]) for row in rows)
+    ]
 
 
 def _changed(
@@ -74,8 +104,8 @@ def _shown(amount: Decimal, digits: int) -> str:
 
 
 def due(statement: Mapping[str, Any]) -> list[Json]:
-    """What a statement's payable and its adjustments come to, by currency, and what each party gets of that."""
-    if not statement["adjustments"]:
+    """What a statement's payable, its adjustments and what it clears come to, by currency, and what each party gets of that."""
+    if not statement["adjustments"] and "final" not in statement:
         own = {"amount": statement["payable"], "parties": statement["parties"]}
         return [{"currency": statement["currency"], **own}]
     payable = [*_payable(dict(statement)), *(row for each in statement["adjustments"] for row in each["payable"])]

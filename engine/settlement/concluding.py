@@ -24,7 +24,7 @@ from engine.rules.formulas import Unsettleable
 from engine.rules.given import Cohort
 from engine.rules.model import Contents, Rulebook
 from engine.settlement.gathering import Group, passed_on
-from engine.settlement.statements import Lines, lines_of, refusal_of
+from engine.settlement.statements import Lines, finished, lines_of, refusal_of
 
 
 class Concluded(NamedTuple):
@@ -113,7 +113,12 @@ def concluded(group: Group) -> Concluded:
         name: (*own.get(name, ()), *passed_on(group.rulebook, group.period, given))
         for name, given in group.cohort.contracts.items()
     }
-    return Concluded(found.lines(left), found.refused, found.scores)
+    givens = group.cohort.contracts
+    lines = {
+        name: finished(said, group.rulebook, group.period, givens[name].final)
+        for name, said in found.lines(left).items()
+    }
+    return Concluded(lines, found.refused, found.scores)
 
 
 def belong_together(contents: Contents) -> bool:

@@ -219,8 +219,14 @@ class Desk:
     def terms(self, ids: Sequence[str]) -> pl.DataFrame:
         """The terms of the contracts, and of those that changed in this batch at every point of it."""
         unchanged = registry.terms(self._cursor, [name for name in ids if name not in self.history])
+        phases = registry.phases(self._cursor, [name for name in ids if name in self.history])
         changed = [
-            terms_of(contract, book.grain if (book := self._rulebooks.get(contract.rulebook)) else Grain(), since)
+            terms_of(
+                contract,
+                book.grain if (book := self._rulebooks.get(contract.rulebook)) else Grain(),
+                since,
+                phases.get(name),
+            )
             for name in ids
             for since, contract in self.history.get(name, ())
         ]

@@ -9,13 +9,15 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from engine.events import StreamedEvent, decoded
+from engine.aggregates import service
+from engine.aggregates.service import Service
+from engine.events import ServiceEvent, StreamedEvent, decoded
 from engine.facts import Dimensions, Fact, merging
 from engine.money import MICRO_DIGITS, decimal_of_micros, in_units, plain
 from engine.period import Period, located
 from engine.projections import derived
 from engine.projections.columns import columns, micros_since_1970
-from engine.projections.facts import at_grain
+from engine.projections.facts import at_grain, phases_text
 from engine.store import log, registry
 from engine.store.database import Rows
 
@@ -40,7 +42,9 @@ def witnesses(
     """
     found: dict[Fact, list[Witness]] = {fact: [] for fact in facts}
     wanted = {fact for fact in facts if each}
+    with_phase = any(name == "phase" for fact in wanted for name, _ in fact.dimensions)
     terms = registry.terms(cursor, [contract]).select("contract", "calendar", "time_zone")
+    terms = terms.with_columns(pl.lit(_phases(cursor, contract, to) if with_phase else None, pl.String).alias("phases"))
     for page in log.of_streams(cursor, [log.stream_id("contract", contract)]):
         if not wanted:
             break
@@ -52,6 +56,18 @@ def witnesses(
             if len(found[fact]) == enough:
                 wanted.discard(fact)
     return found
+
+
+def _phases(cursor: Rows, contract: str, to: int) -> str | None:
+    """The text of the phases in which the contract's services were, as known at the position."""
+    services: dict[str, Service] = {}
+    partner = registry.contracts(cursor, [contract])[contract].partner
+    for page in log.of_streams(cursor, [log.stream_id("partner", partner)], to=to):
+        for _, name, state in page:
+            event = decoded(name, state) if name.startswith("service.") else None
+            if isinstance(event, ServiceEvent) and event.contract == contract:
+                services[event.service] = service.AGGREGATE.evolve(services.get(event.service), event)
+    return phases_text(service.phases(services.values()))
 
 
 # Position, event, and its value in micros.

@@ -6,6 +6,7 @@ And what events about partners and exchange rates leave where readers look for i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 
 import polars as pl
 
@@ -17,11 +18,12 @@ from engine.events import (
     FxRatePublished,
     PointsAdjusted,
     PointsBurned,
+    ServiceStep,
     StreamedEvent,
     decoded,
 )
 from engine.facts import Grain
-from engine.period import located
+from engine.period import Calendar, Period, located
 from engine.projections import facts as projection
 from engine.projections import partner_facts
 from engine.projections.columns import columns
@@ -65,7 +67,8 @@ def fold_pages(
 
 def fold_accepted(events: pl.DataFrame, further: pl.DataFrame, terms: pl.DataFrame) -> pl.DataFrame:
     """Facts of events that were accepted: what the log holds. A calendar and a time zone never change once signed."""
-    with_terms = events.join(terms.select("contract", "calendar", "time_zone", "grain"), on="contract", how="left")
+    own = terms.select("contract", "calendar", "time_zone", "grain", "phases")
+    with_terms = events.join(own, on="contract", how="left")
     return projection.fold(located(with_terms), further)
 
 
@@ -85,6 +88,32 @@ def refold(cursor: Rows, contracts: Sequence[str], to: int) -> None:
     streams = [log.stream_id("contract", contract) for contract in contracts]
     pages = log.of_streams(cursor, streams, to=to)
     facts.replace(cursor, contracts, fold_pages(pages, lambda names: registry.terms(cursor, names)))
+
+
+def refold_phases(cursor: Rows, told: Iterable[Event], to: int) -> list[str]:
+    """Folds those contracts again up to the position whose services took steps that change in which phase their events are.
+
+    Returns them. What was told, and the events up to the position, are kept already.
+    """
+    days: dict[str, date] = {}
+    for event in told:
+        if isinstance(event, ServiceStep) and event.contract is not None:
+            days[event.contract] = min(event.day, days.get(event.contract, event.day))
+    if not days:
+        return []
+    terms = registry.terms(cursor, days)
+    latest = facts.latest(cursor, days)
+    again = [
+        name
+        for name, calendar, grain in terms.select("contract", "calendar", "grain").iter_rows()
+        if "phase" in Grain.of(grain).dimensions
+        and name in latest
+        # A step changes nothing of the days before it.
+        and Period.containing(latest[name], Calendar(calendar)).end > days[name]
+    ]
+    if again:
+        refold(cursor, again, to)
+    return again
 
 
 def fold_counted(cursor: Rows, events: Sequence[CountedEvent]) -> pl.DataFrame:

@@ -14,16 +14,18 @@ import msgspec
 from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
+from engine.aggregates.service import Service
 from engine.facts import Fact
 from engine.outcomes import Balance
 from engine.period import Period
 from engine.rules.evaluate import conclude
-from engine.rules.given import Cohort, Given, Origin, PartnerGiven, Rate
+from engine.rules.given import Cohort, Final, Given, Origin, PartnerGiven, Rate
 from engine.rules.model import Rulebook
 from engine.rules.steps import Convert
 from engine.settlement.books import Books
+from engine.settlement.finishing import final_of
 from engine.settlement.keeping import balances_of, given_of
-from engine.store import assessments, partner_facts, rates, registry
+from engine.store import assessments, partner_facts, rates, registry, relations
 from engine.store import facts as fact_store
 from engine.store import statements as statement_store
 from engine.store.database import Rows
@@ -88,6 +90,7 @@ class _Gathering:
         given = assessments.overrides(self._cursor, rulebook.rulebook, str(period), {c.partner for c in chosen})
         now = {name: override.grade for name, override in given.items()}
         published = self._rates(rulebook, period)
+        finals = self._finals(period, chosen)
         givens = {
             each.contract: Given(
                 period=period,
@@ -98,12 +101,27 @@ class _Gathering:
                 grade=now.get(each.partner),
                 grade_before=grades.get(each.partner),
                 rates=published,
+                final=finals.get(each.contract),
             )
             for each in chosen
         }
         givens |= self._with_origins(rulebook, givens)
         partners = self._partners(rulebook, period, {each.partner for each in chosen}, now)
         return Group(rulebook, period, {each.contract: each for each in chosen}, Cohort(givens, partners))
+
+    def _finals(self, period: Period, chosen: Sequence[Contract]) -> dict[str, Final]:
+        """Of those contracts whose final statement is that of the period."""
+        services: dict[str, list[Service]] = {}
+        for each in relations.listed(self._cursor, "service", contracts=[one.contract for one in chosen]):
+            services.setdefault(each.state.contract, []).append(each.state)
+        deposits = relations.known(self._cursor, [("deposit", name) for name in services]) if services else {}
+        held = {name: relation.state for (_, name), relation in deposits.items()}
+        found = {
+            each.contract: final_of(each, period, services[each.contract], held.get(each.contract))
+            for each in chosen
+            if each.contract in services
+        }
+        return {name: final for name, final in found.items() if final is not None}
 
     def _partners(
         self, rulebook: Rulebook, period: Period, partners: set[str], overrides: Mapping[str, str]
@@ -130,7 +148,8 @@ class _Gathering:
         for version, part in self._by_version(still_open, previous):
             group = self.group(version, previous, part)
             for name, outcome in conclude(version, group.cohort).contracts.items():
-                left[name] = (*outcome.carried, *passed_on(version, previous, group.cohort.contracts[name]))
+                given = group.cohort.contracts[name]
+                left[name] = () if given.final else (*outcome.carried, *passed_on(version, previous, given))
         return left
 
     def _by_version(self, chosen: Iterable[Contract], period: Period) -> list[tuple[Rulebook, list[Contract]]]:

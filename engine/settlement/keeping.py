@@ -13,7 +13,7 @@ from engine.facts import Fact
 from engine.money import plain, working
 from engine.outcomes import Balance
 from engine.period import Period
-from engine.rules.given import Given, Rate
+from engine.rules.given import Final, Given, Rate
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON
@@ -66,6 +66,7 @@ def _kept(given: Given) -> dict[str, Any]:
         "grade": given.grade,
         "grade_before": given.grade_before,
         "rates": [[r.publisher, r.base, r.quote, r.day.isoformat(), plain(r.rate)] for r in given.rates],
+        **({} if given.final is None else {"final": _final(given.final)}),
         "origins": [
             {
                 "period": str(origin.given.period),
@@ -76,6 +77,10 @@ def _kept(given: Given) -> dict[str, Any]:
             for origin in given.origins
         ],
     }
+
+
+def _final(final: Final) -> list[str]:
+    return [final.day.isoformat(), plain(final.deposit), final.currency]
 
 
 def given_of(text: str, period: Period) -> tuple[Given, tuple[KeptOrigin, ...]]:
@@ -95,9 +100,15 @@ def _given(kept: dict[str, Any], period: Period) -> tuple[Given, tuple[KeptOrigi
         kept["grade_before"],
         tuple(Rate(publisher, base, quote, date.fromisoformat(day), Decimal(rate))
               for publisher, base, quote, day, rate in kept["rates"]),
+        final=_final_of(kept["final"]) if kept.get("final") else None,
     )  # fmt: skip
     origins = (
         KeptOrigin(each["rulebook"], each["version"], _given(each["given"], Period.parse(each["period"]))[0])
         for each in kept["origins"]
     )
     return given, tuple(origins)
+
+
+def _final_of(row: list[str]) -> Final:
+    day, deposit, currency = row
+    return Final(date.fromisoformat(day), Decimal(deposit), currency)

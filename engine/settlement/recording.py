@@ -266,6 +266,7 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     if decision.facts.height:
         facts.add(cursor, decision.facts)
     folding.keep(cursor, [(first + index, event) for index, event in decision.told])
+    folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)
 
 
 def _accounted(

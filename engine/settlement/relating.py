@@ -59,6 +59,8 @@ class Relations:
         self.arrived: list[str] = []
 
     def look(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - any aggregate's state
+        if kind == "services":
+            return self._services(id_)
         if kind not in AGGREGATES:
             return self._others(kind, id_)
         key = (kind, id_)
@@ -66,6 +68,13 @@ class Relations:
             self._known[key] = store.known(self._cursor, [key]).get(key)
         found = self._known[key]
         return None if found is None else found.state
+
+    def _services(self, contract: str) -> list[Any]:
+        """The states of all services of a contract, as they are in the run."""
+        found = {each.id: each for each in store.listed(self._cursor, "service", contracts=[contract])}
+        own = {id_: each for (kind, id_), each in self._known.items() if kind == "service" and each is not None}
+        found |= {id_: each for id_, each in own.items() if each.state.contract == contract}
+        return [found[id_].state for id_ in sorted(found)]
 
     def decide(self, seq: int, command: Event) -> Event:
         """Raises what the aggregate refuses."""
@@ -97,7 +106,7 @@ class Relations:
         rows += [(name, each.partner, each.cooperation_model) for name, each in changed.items()]
         who = pl.DataFrame(rows, schema=_WHO, orient="row")
         events = accepted.join(who, on="contract").select(
-            "seq", "contract", "partner", "model", "day", "product",
+            "seq", "event", "contract", "partner", "model", "day", "product",
             *(pl.col(attribute(name)).alias(name) for name in (REGION, CONTENT)),
         )  # fmt: skip
         if not events.height:

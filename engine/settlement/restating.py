@@ -70,7 +70,8 @@ def differs(issued: Issued, statement: Json, carried: str) -> bool:
 def amounts(statement: Json) -> Json:
     """All that a statement says in amounts, whatever rulebook version and events they come from."""
     lines = [{name: line[name] for name in line if name != "clause"} for line in statement["lines"]]
-    return {"lines": lines} | {name: statement[name] for name in ("payable", "currency", "parties", "balances")}
+    said = ("payable", "currency", "parties", "balances", *(["final"] if "final" in statement else []))
+    return {"lines": lines} | {name: statement[name] for name in said}
 
 
 class Approval(NamedTuple):

@@ -18,8 +18,9 @@ from engine.outcomes import Balance, Outcome
 from engine.period import Period
 from engine.rules.evaluate import Conclusions, conclude
 from engine.rules.formulas import RateMissing, Unsettleable
-from engine.rules.given import Cohort, Given, Origin, PartnerGiven
+from engine.rules.given import Cohort, Final, Given, Origin, PartnerGiven
 from engine.rules.model import Rulebook
+from engine.settlement import finishing
 from engine.settlement.adjusting import due
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
@@ -73,6 +74,7 @@ class Lines(NamedTuple):
     parties: tuple[tuple[str, str], ...]
     currency: str
     carried: tuple[Balance, ...]
+    final: dict[str, Any] | None = None  # engine.settlement.finishing.block
 
 
 def concluded(group: Group) -> Conclusions:
@@ -101,10 +103,21 @@ def lines_of(outcome: Outcome, left: tuple[Balance, ...]) -> Lines:
     )
 
 
+def finished(said: Lines, rulebook: Rulebook, period: Period, final: Final | None) -> Lines:
+    """What a final statement says: all that it would leave is cleared on it. Any other says what it said."""
+    if final is None:
+        return said
+    contents = rulebook.on(period.first)
+    return said._replace(
+        carried=(), final=finishing.block(contents, Decimal(said.payable), said.currency, said.carried, final)
+    )
+
+
 def calculated(group: Group, name: str, outcome: Outcome, adjustments: Sequence[Any] = ()) -> Calculated:
     """Pure: the statement of one contract of the group."""
     contract, given = group.contracts[name], group.cohort.contracts[name]
-    said = lines_of(outcome, (*outcome.carried, *passed_on(group.rulebook, group.period, given)))
+    left = (*outcome.carried, *passed_on(group.rulebook, group.period, given))
+    said = finished(lines_of(outcome, left), group.rulebook, group.period, given.final)
     statement = statement_of(contract, group.rulebook, group.period, said, count_events(given.facts), adjustments)
     return Calculated(contract, group.rulebook, given, outcome, statement)
 
@@ -114,7 +127,8 @@ def statement_of(
 ) -> dict[str, Any]:
     """The statement as a JSON object with its digest. A line's unit is told where it is not the statement's currency.
 
-    `adjustments` are those of earlier periods that it takes up; `due` is what it comes to with them.
+    `adjustments` are those of earlier periods that it takes up; `due` is what it comes to with them, and with what a final
+    statement clears.
     """
     statement = {
         "contract": contract.contract,
@@ -132,6 +146,8 @@ def statement_of(
         "adjustments": list(adjustments),
         "evidence": {"events": events},
     }
+    if said.final is not None:
+        statement["final"] = said.final
     statement |= {"due": due(statement)}
     return statement | {"digest": digest(statement)}
 

@@ -1,6 +1,6 @@
 """Statements of many contracts at once, as canonical texts and their digests: what `statement_of` says, written in columns.
 
-For statements that take up no adjustments. A test holds the two together, digest for digest.
+For statements that take up no adjustments and are not final. A test holds the two together, digest for digest.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -64,6 +64,14 @@ def of_period(cursor: Rows, contracts: Sequence[str], first: date) -> dict[str, 
     for contract, *row in rows:
         found.setdefault(contract, []).append(_fact(row))
     return found
+
+
+def latest(cursor: Rows, contracts: Iterable[str]) -> dict[str, date]:
+    """The first day of the last period of which each of the contracts has facts."""
+    rows = cursor.execute(
+        "SELECT contract, max(period) FROM facts WHERE contract = ANY(%s) GROUP BY contract", (list(contracts),)
+    )
+    return dict(rows.fetchall())
 
 
 def all_live(

@@ -9,11 +9,14 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from engine import events
+from engine.aggregates import service
 from engine.aggregates.contract import Contract
 from engine.aggregates.partner import Partner
 from engine.aggregates.rulebook import Rulebook, Version
 from engine.facts import Grain
 from engine.period import Calendar
+from engine.projections.facts import phases_text
+from engine.store import relations
 from engine.store.database import Rows
 
 TERMS = pl.Schema(
@@ -28,6 +31,7 @@ TERMS = pl.Schema(
         ("grain", pl.String),  # its text
         ("currencies", pl.List(pl.String)),
         ("since", pl.Int64),
+        ("phases", pl.String),  # their text, where the grain asks for them
     ]
 )
 
@@ -113,7 +117,11 @@ def terms(cursor: Rows, ids: Iterable[str]) -> pl.DataFrame:
         schema={"rulebook": pl.String, "grain": pl.String, "currencies": pl.List(pl.String)},
         orient="row",
     )
-    without_grain = {name: kind for name, kind in TERMS.items() if name not in {"grain", "currencies", "since"}}
+    without_grain = {
+        name: kind for name, kind in TERMS.items() if name not in {"grain", "currencies", "since", "phases"}
+    }
+    with_phases = {row[0] for row in found if (book := books.get(row[7])) and "phase" in book.grain.dimensions}
+    texts_ = phases(cursor, with_phases)
     return (
         pl.DataFrame(found, schema=without_grain | {"rulebook": pl.String}, orient="row")
         .join(grains, on="rulebook", how="left", maintain_order="left")
@@ -121,12 +129,25 @@ def terms(cursor: Rows, ids: Iterable[str]) -> pl.DataFrame:
             pl.col("grain").fill_null(Grain().text),
             pl.col("currencies").fill_null([]),
             pl.lit(-1, dtype=pl.Int64).alias("since"),
+            pl.Series("phases", [texts_.get(row[0]) for row in found], dtype=pl.String),
         )
         .select(TERMS.names())
     )
 
 
-def terms_of(contract: Contract, grain: Grain, since: int) -> tuple[Any, ...]:
+def phases(cursor: Rows, contracts: Iterable[str]) -> dict[str, str]:
+    """By contract the text of the phases in which its services are (engine.projections.facts); none where it has none."""
+    wanted = list(contracts)
+    if not wanted:
+        return {}
+    own: dict[str, list[service.Service]] = {}
+    for each in relations.listed(cursor, "service", contracts=wanted):
+        own.setdefault(each.state.contract, []).append(each.state)
+    found = {name: phases_text(service.phases(services)) for name, services in own.items()}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def terms_of(contract: Contract, grain: Grain, since: int, phases: str | None = None) -> tuple[Any, ...]:
     """One row of TERMS, for a contract that changed within a batch."""
     products = None if contract.products is None else list(contract.products)
     return (
@@ -140,6 +161,7 @@ def terms_of(contract: Contract, grain: Grain, since: int) -> tuple[Any, ...]:
         grain.text,
         list(grain.currencies),
         since,
+        phases,
     )
 
 

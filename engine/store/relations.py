@@ -44,12 +44,14 @@ def known(cursor: Rows, keys: Iterable[Key]) -> dict[Key, Relation]:
     }
 
 
-def listed(cursor: Rows, kind: str, *, partner: str | None = None, contract: str | None = None) -> list[Relation]:
-    """All relations of a kind by their ids, or those of a partner or a contract."""
+def listed(
+    cursor: Rows, kind: str, *, partner: str | None = None, contracts: Sequence[str] | None = None
+) -> list[Relation]:
+    """All relations of a kind by their ids, or those of a partner or of contracts."""
     rows = cursor.execute(
         "SELECT kind, id, version, state FROM relations WHERE kind = %s AND (%s::text IS NULL OR partner = %s) "
-        "AND (%s::text IS NULL OR contract = %s) ORDER BY id",
-        (kind, partner, partner, contract, contract),
+        "AND (%s::text[] IS NULL OR contract = ANY(%s)) ORDER BY id",
+        (kind, partner, partner, contracts, contracts),
     )
     return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from engine.events import Event, decoded
-from engine.facts import OWN_DIMENSIONS, Grain
+from engine.facts import COMPUTED, OWN_DIMENSIONS, Grain
 from engine.period import located
 from engine.projections import facts as projection
 from engine.projections.facts import FACTS, FURTHER, attribute, column_of, encoded, summed
@@ -88,7 +88,7 @@ class Archive:
         parts = []
         for text, own in grains.items():
             grain = Grain.of(text)
-            if grain.derived or "charged_in" in grain.dimensions:
+            if grain.derived or COMPUTED & set(grain.dimensions):
                 parts += [self._folded(everything, segment, grain, to, own) for segment in segments]
             else:
                 for piece in _pieces(segments):
@@ -135,7 +135,7 @@ class Archive:
         self, everything: Known, segment: Segment, grain: Grain, to: int | None, names: Sequence[str]
     ) -> pl.DataFrame:
         """By the fold itself: where single events have to be looked at."""
-        terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain")
+        terms = everything.terms(names).select("contract", "calendar", "time_zone", "grain", "phases")
         events = self._scan([segment], grain, to, names).with_columns(pl.col(pl.Categorical).cast(pl.String)).collect()
         parts = [FACTS.to_frame()]
         for part in events.iter_slices(_SLICE):

@@ -84,12 +84,14 @@ def cohorts_of(issued: Issued, known: dict[int, Known]) -> Iterator[Cohort]:
 def asked(cohorts: Iterable[Cohort], known: dict[int, Known], scope: Scope) -> Iterator[Asked]:
     """The facts that the checks need: of every statement, and of whoever was settled with them."""
     for cohort in cohorts:
-        grain = known[cohort.position].grain(cohort.book.rulebook).text
+        then = known[cohort.position]
+        grain = then.grain(cohort.book.rulebook).text
         names = [*(each.contract for each in cohort.statements), *(each.contract for each in cohort.beside)]
         for name in names:
             if (name, cohort.period.first) in scope.events:
                 key = key_of(name, cohort.period, cohort.position)
-                yield Asked(key, name, cohort.period, cohort.position, grain)
+                phases = then.phases(then.contracts[name]) if name in then.contracts else None
+                yield Asked(key, name, cohort.period, cohort.position, grain, phases)
 
 
 def givens_of(basis: Basis, cohort: Cohort) -> tuple[Givens, list[str]]:

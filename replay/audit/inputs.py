@@ -59,6 +59,7 @@ def check_inputs(basis: Basis) -> Iterator[Finding]:
             each.contract, each.name, Check.facts, f"{len(each.given.facts)} facts are the fold of the events"
         )
         yield _terms(each, contract)
+        yield from _final(basis, each, contract)
         yield _carried(basis, each, contract)
         yield from _origins(basis, each)
         yield from _grades(basis, each, contract)
@@ -204,6 +205,21 @@ def _terms(each: Statement, contract: Contract) -> Finding:
         )
         return fails(each.contract, each.name, Check.carried, sentence)
     return holds(each.contract, each.name, Check.carried, f"partner and first day are those of {each.contract}")
+
+
+def _final(basis: Basis, each: Statement, contract: Contract) -> Iterator[Finding]:
+    """That it clears the contract where its services had all ended, as was known, and nowhere else."""
+    final = basis.known[each.position].final(contract, each.period)
+    if final != each.given.final:
+        told = [
+            "no final one" if one is None else f"final, left on {one.day}, deposit {plain(one.deposit)}"
+            for one in (each.given.final, final)
+        ]
+        sentence = f"it was made as {told[0]}, and by the contract's services and deposit it is {told[1]}"
+        yield fails(each.contract, each.name, Check.carried, sentence)
+    elif final is not None:
+        sentence = f"it is final: the last service of {each.contract} ended on {final.day}"
+        yield holds(each.contract, each.name, Check.carried, sentence)
 
 
 def _carried(basis: Basis, each: Statement, contract: Contract) -> Finding:

@@ -18,7 +18,7 @@ from engine.settlement.concluding import Found
 from engine.settlement.gathering import Group, passed_on
 from engine.settlement.keeping import balances_text, canonical
 from engine.settlement.scoring import score_of
-from engine.settlement.statements import Lines, count_events, digest, ended_statement, lines_of, statement_of
+from engine.settlement.statements import Lines, count_events, digest, ended_statement, finished, lines_of, statement_of
 from replay.audit.basis import Basis, named_facts
 from replay.audit.cohorts import Cohort, givens_of
 from replay.audit.findings import Check, Finding, fails, holds, taken
@@ -125,6 +125,11 @@ def _compared(
             yield fails(each.contract, each.name, check, f"it concludes nothing of what was given: {why[:200]}")
             continue
         facts = givens.contracts[each.contract].facts
+        try:
+            said = finished(said, cohort.book, cohort.period, givens.contracts[each.contract].final)
+        except _NOTHING as error:
+            yield fails(each.contract, each.name, check, f"what it was given cannot be cleared: {str(error)[:200]}")
+            continue
         again = statement_of(
             contracts[each.contract], cohort.book, cohort.period, said, count_events(facts), each.said["adjustments"]
         )

@@ -29,6 +29,7 @@ class Given(_Shape, frozen=True):
     grade_before: Name | None
     rates: list[tuple[Name, Name, Name, Name, Number]]
     origins: list[Origin]
+    final: tuple[Name, Number, Name] | None = None
 
 
 class Origin(_Shape, frozen=True):
@@ -92,6 +93,25 @@ class _Balance(_Shape, frozen=True):
     day: Name = ""
 
 
+class _Cleared(_Shape, frozen=True):
+    name: Name
+    balance: Number
+    amount: Number
+    currency: Name
+
+
+class _Gets(_Shape, frozen=True):
+    party: Name
+    currency: Name
+    amount: Number
+
+
+class _Final(_Shape, frozen=True):
+    left: Name
+    lines: list[_Cleared]
+    parties: list[_Gets]
+
+
 class Statement(_Shape, frozen=True):
     contract: Name
     partner: Name
@@ -106,6 +126,7 @@ class Statement(_Shape, frozen=True):
     evidence: dict[str, int]
     due: list[_Due]
     digest: Name
+    final: _Final | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,16 +27,29 @@ _PAGES_A_MERGE = 16
 
 
 class Asked(NamedTuple):
-    """The facts that are asked for: of a contract's period as known at a position, at a grain; `key` names them."""
+    """The facts that are asked for: of a contract's period as known at a position, at a grain; `key` names them.
+
+    `phases` is the text of those in which the contract's services were, as known there.
+    """
 
     key: str
     contract: str
     period: Period
     position: int
     grain: str
+    phases: str | None = None
 
 
-_ASKED = {"contract": pl.String, "period": pl.Date, "position": pl.Int64, "key": pl.String, "grain": pl.String}
+_ASKED = pl.Schema(
+    {
+        "contract": pl.String(),
+        "period": pl.Date(),
+        "position": pl.Int64(),
+        "key": pl.String(),
+        "grain": pl.String(),
+        "phases": pl.String(),
+    }
+)
 
 
 class Sealed:
@@ -115,7 +128,7 @@ class Volume:
     """Seals and folds the chosen events, page by page in the order of the log."""
 
     def __init__(self, terms: pl.DataFrame, asked: Iterable[Asked], sealed: Sealed) -> None:
-        rows = [(each.contract, each.period.first, each.position, each.key, each.grain) for each in asked]
+        rows = [(each.contract, each.period.first, each.position, each.key, each.grain, each.phases) for each in asked]
         self._asked = pl.DataFrame(rows, schema=_ASKED, orient="row")
         self._names = projection.dimensions(self._asked["grain"].unique())
         self._terms = terms

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
-from engine.events import ContractSigned, Event, FxRatePublished, ReportedEvent, RulebookPublished
+from engine.events import (
+    ContractSigned,
+    Event,
+    FxRatePublished,
+    ReportedEvent,
+    RulebookPublished,
+    ServiceApplied,
+    ServiceEvent,
+)
 from engine.period import Period
 from engine.projections.seals import Entry
 from engine.rules.check import check
@@ -23,9 +31,12 @@ Told = tuple[Entry, Event]
 def readable(name: str, told: Sequence[Told]) -> tuple[list[Told], list[Finding]]:
     """Those of the events that can be taken in, and findings for the others."""
     signed = {event.contract for _, event in told if isinstance(event, ContractSigned)}
+    applied: set[str] = set()
     kept, findings = [], []
     for entry, event in told:
-        why = _hindrance(event, signed)
+        if isinstance(event, ServiceApplied):
+            applied.add(event.service)
+        why = _hindrance(event, signed, applied)
         if why is None:
             kept.append((entry, event))
         else:
@@ -33,7 +44,7 @@ def readable(name: str, told: Sequence[Told]) -> tuple[list[Told], list[Finding]
     return kept, findings
 
 
-def _hindrance(event: Event, signed: set[str]) -> str | None:
+def _hindrance(event: Event, signed: set[str], applied: set[str]) -> str | None:
     match event:
         case RulebookPublished() if check(event.text, event.rulebook).rulebook is None:
             return f"version {event.version} of {event.rulebook} cannot be read; settle rulebook check says why"
@@ -41,6 +52,8 @@ def _hindrance(event: Event, signed: set[str]) -> str | None:
             return "its rate is no number"
         case ReportedEvent() if event.contract is not None and event.contract not in signed:
             return f"it names contract {event.contract}, whose terms are missing"
+        case ServiceEvent() if event.service not in applied:
+            return f"it is a step of service {event.service}, whose application does not come before it"
         case _:
             return None
 

@@ -19,6 +19,7 @@ from engine.events import (
     PeriodClosed,
     ReportedEvent,
     RulebookPublished,
+    ServiceStep,
     StatementEvent,
     decoded,
 )
@@ -70,6 +71,8 @@ def stretch(cursor: Rows, schema: str, end: int, sealed_to: int, touched: Touche
     if folded.height:
         facts.add(cursor, folded)
         touched.facts |= set(folded.select("contract", "period").unique().iter_rows())
+    if folding.refold_phases(cursor, reading.stepped, reading.position):
+        touched.refolded = True
     beside.move(cursor, schema, reading.position)
     return reading.position
 
@@ -85,6 +88,8 @@ class _Reading:
         self._touched = touched
         self._rulebooks = registry.rulebooks(cursor)
         self.position = begin
+        # They may change the facts of events that were read before them.
+        self.stepped: list[ServiceStep] = []
 
     def pages(self) -> Iterator[Page]:
         while self.position < self._end:
@@ -127,6 +132,7 @@ class _Reading:
         registry.save_partners(self._cursor, registered)
         self._keep_terms([event for _, event in told if isinstance(event, ContractEvent)])
         folding.keep(self._cursor, told)
+        self.stepped += [event for _, event in told if isinstance(event, ServiceStep)]
         issuing.keep_issued(self._cursor, told)
         touched = self._touched
         touched.partners |= {each.partner for each in registered}

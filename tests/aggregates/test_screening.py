@@ -23,6 +23,7 @@ def terms(**changed: Any) -> pl.DataFrame:
         "grain": Grain().text,
         "currencies": [],
         "since": -1,
+        "phases": None,
     } | changed
     return pl.DataFrame([row], schema=TERMS)
 

@@ -45,7 +45,26 @@ MODEL: dict[str, Any] = {
     "working_time": {"begins": 540, "ends": 1080, "weekdays": [1, 2, 3, 4, 5], "holidays": ["2026-10-01"]},
 }  # fmt: skip
 
+SERVICE: dict[str, Any] = {"service": "S-1", "partner": "P-1", "contract": "C-1"}
+DEPOSIT: dict[str, Any] = {"partner": "P-1", "contract": "C-1", "amount": "500.50", "currency": "CNY"}
+DAY: dict[str, Any] = {"day": "2026-10-01"}
+
 MESSAGES = [
+    message("service.applied", "1", SERVICE | {"name": "Ringtones", "products": ["ringtone"], "author": "Li"}),
+    message("service.reviewed", "1", SERVICE | {"approved": False, "author": "Wu", "reason": "no content"}),
+    message("service.trial_started", "1", SERVICE | DAY),
+    message("service.launched", "1", SERVICE | DAY),
+    message(
+        "service.suspension_proposed", "1", SERVICE | {"author": "Li", "reason": "veto", "cause": "agents 2026-10"}
+    ),
+    message("service.suspension_rejected", "1", SERVICE | {"author": "Wu", "reason": "mended"}),
+    message("service.suspended", "1", SERVICE | DAY | {"author": "Wu", "reason": "veto"}),
+    message("service.resumed", "1", SERVICE | DAY),
+    message("service.exit_requested", "1", SERVICE | DAY | {"reason": "sold"}),
+    message("service.clearing_started", "1", SERVICE | DAY),
+    message("service.exited", "1", SERVICE | DAY | {"author": "Wu"}),
+    message("deposit.paid", "1", DEPOSIT),
+    message("deposit.returned", "1", DEPOSIT),
     message("cooperation_model.published", "1", MODEL),
     message("qualification.submitted", "1", QUALIFICATION | {"type": "licence", "issuer": "MIIT"} | DAYS),
     message("qualification.approved", "1", QUALIFICATION | {"author": "Li"}),
@@ -162,6 +181,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, bool]] = [
     ("training.completed", {"partner": "P-1", "course": "basics", "expires": "soon"}, "data.expires", False),
     ("content.reviewed", CONTENT, "data.approved: is missing", True),
     ("points.adjusted", {**POINTS, "points": "1", "author": "Li"}, "data.approver: is missing", True),
+    ("service.reviewed", {**SERVICE, "approved": False, "author": "Li"}, "a rejection has a reason", False),
+    ("deposit.paid", {**DEPOSIT, "amount": "0"}, "data.amount", True),
     ("points.burned", {**POINTS, "points": "0"}, "above 0 where points are burned", True),
     ("points.burned", {**POINTS, "points": "0.000000"}, "above 0", True),
     ("points.burned", {**POINTS, "points": 0}, "above 0", True),

@@ -155,8 +155,33 @@ def several(store: Store) -> Periods:
     return (OCTOBER,)
 
 
+def left(store: Store) -> Periods:
+    """A service on trial, live and left: facts by its phase, and a final statement that is restated after the exit."""
+    from tests.settlement import test_final_statements as final
+    from tests.settlement import test_services as services
+
+    steps = "  - {name: share, amount: 30% * on trial + 40% * sales}\n" + final.PAYOUT.partition("\n")[2]
+    phases = ", on trial: {event: billing.charged, sum: amount, where: {phase: trial}}"
+    take(
+        store,
+        registered(),
+        signed(valid_from="2026-10-01"),
+        book(steps, measures=final.ADVANCED + phases, more=final.SPLIT),
+    )
+    take(store, *services.on_trial("2026-10-05"), final.deposit("paid", "300.50"), charge("1", "1000", 10))
+    close(store, OCTOBER)
+    take(store, services.step("launched", day="2026-10-08"), charge("2", "400", 11), final.advance("a", "750", 11))
+    take(store, *final.left())
+    restate(store, NOW)
+    close(store, NOVEMBER)
+    take(store, charge("late", "10", 11))
+    restate(store, NOW)
+    close(store, DECEMBER)
+    return OCTOBER, NOVEMBER, DECEMBER
+
+
 SCENARIOS: tuple[Callable[[Store], Periods], ...] = (
-    late, guaranteed, assessed, pooled, returned, converted, ended, several,
+    late, guaranteed, assessed, pooled, returned, converted, ended, several, left,
 )  # fmt: skip
 
 

@@ -198,7 +198,7 @@ def test_every_row_of_the_log_comes_back_to_the_byte(raws: list[bytes]) -> None:
         Entry(n, 1_000 + n, log.stream_id("contract", e.contract), n, e.NAME, encoded(e))
         for n, e in enumerate(events, 1)
     ]
-    rows = [(name, "CNY", None, None, "monthly", "UTC", None, "{}", [], -1) for name in CONTRACTS]
+    rows = [(name, "CNY", None, None, "monthly", "UTC", None, "{}", [], -1, None) for name in CONTRACTS]
     terms = pl.DataFrame(rows, schema=registry.TERMS, orient="row")
     frame = events_frame(entries, terms, dict.fromkeys(CONTRACTS, "P-1"), ["province"])
     assert list(entries_of(frame, "events")) == entries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,15 @@ def test_untouched_it_holds(evidence: Of) -> None:
         ("guaranteed", "2026-12", CLOSED, 2, {"given": put("carried", to=[])}, {Check.carried: "it begins with nothing, and 2026-11 left 14"}),
         ("returned", "2026-11", CLOSED, 1, {"given": put("origins", 0, "given", "facts", to=[])}, {Check.carried: "by something else than"}),
         ("converted", "2026-11", CLOSED, 1, {"given": put("rates", 0, 4, to="8")}, {Check.rates: "are others"}),
+        ("left", "2026-11", CLOSED, 1, {"given": put("final", 1, to="300.49")},
+         {Check.carried: "it was made as final, left on 2026-11-20, deposit 300.49", Check.reference: "concludes otherwise: final is"}),
+        ("left", "2026-11", CLOSED, 1, {"given": put("final", to=None)}, {Check.carried: "it was made as no final one"}),
+        ("left", "2026-11", CLOSED, 1, {"given": put("final", 2, to="XXZ")}, {Check.reference: "cannot be cleared"}),
+        ("left", "2026-11", CLOSED, 1, {"statement": put("final", "lines", 0, "amount", to="1.00")},
+         {Check.sums: "do not come to what is due"}),
+        ("left", "2026-11", "service.exited", 0, {"day": lambda _: date(2026, 12, 1)}, {Check.carried: "and by the contract's services"}),
+        ("left", "2026-11", "service.launched", 0, {"day": lambda _: date(2026, 11, 11)}, {Check.facts: '1000000000 micros of billing.charged amount {"phase":"live"}'}),
+        ("left", "2026-11", "service.applied", 0, {"service": lambda _: "S-9"}, {Check.readable: "whose application does not come before it"}),
         ("converted", "2026-11", "fx.rate_published", 1, {"rate": lambda _: "8"}, {Check.seals: "the exchange rates"}),
         ("converted", "2026-11", "fx.rate_published", 1, {"rate": lambda _: "1e9999999"}, {Check.readable: "its rate is no number"}),
         ("assessed", "2026-11", CLOSED, 3, {"given": put("grade_before", to="B")}, {Check.grades: "the grade of 2026-10 is A"}),

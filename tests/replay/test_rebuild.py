@@ -29,7 +29,9 @@ from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import NOW, _emptied, _World, acts, approved
 from tests.settlement import test_chains as chains
 from tests.settlement import test_qualifications as qualifications
+from tests.settlement import test_services as services
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
+from tests.settlement.test_final_statements import deposit
 from tests.settlement.test_recording import store, take
 from tests.settlement.test_reporting import case
 
@@ -102,6 +104,7 @@ def everything(store: Store) -> None:
     restate(store, NOW)
     take(store, charge("last", "11", 12), charged("unknown", "C-99"))
     take(store, qualifications.model(), qualifications.submitted(), qualifications.step("approved"))
+    take(store, *services.on_trial(), deposit("paid", "10"))
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:
