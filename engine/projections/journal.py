@@ -11,7 +11,7 @@ Accounts, after the usual chart: `share expense`; `advances` (paid, and not reco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -102,9 +102,9 @@ def restated(position: int, last: date, version: Version, before: Version) -> En
 
 def _accrual(position: int, last: date, reference: str, version: Version, before: Version | None) -> Entry | None:
     said = version.statement
-    changes = _postings(version)
+    changes = [*_postings(version)]
     if before is not None:
-        changes = [*changes, *(each._replace(amount=-each.amount) for each in _postings(before))]
+        changes += [*(each._replace(amount=-each.amount) for each in _postings(before))]
     period = f"{said['period']['from']}/{said['period']['to']}"
     return entry(position, last, said["contract"], period, reference, _added(changes))
 
@@ -118,30 +118,49 @@ def _added(postings: Iterable[Posting]) -> list[Posting]:
     return [Posting(account, party, amount, currency) for (account, party, currency), amount in found.items()]
 
 
-def _postings(version: Version) -> list[Posting]:
+def _postings(version: Version) -> Iterator[Posting]:
     """What one version means of its own period, without the adjustments that it takes up: those were posted when issued."""
+    for account, party, amount, currency in (*_earned(version), *_cleared(version)):
+        yield Posting(EXPENSE, "", amount, currency)
+        yield Posting(account, party, -amount, currency)
+
+
+Credit = tuple[str, str, Decimal, str]  # account, party, amount and currency; the expense is the other side
+
+
+def _earned(version: Version) -> Iterator[Credit]:
     said = version.statement
-    currency: str = said["currency"]
-    own: list[Posting] = []
-
-    def move(account: str, party: str, credit: Decimal, unit: str = currency) -> None:
-        own.extend((Posting(EXPENSE, "", credit, unit), Posting(account, party, -credit, unit)))
-
-    for share in said["parties"]:
-        move(ACCRUED, share["party"], Decimal(share["amount"]))
-    if not said["parties"]:
-        move(ACCRUED, said["partner"], Decimal(said["payable"]))
+    currency, partner = said["currency"], said["partner"]
+    for share in said["parties"] or [{"party": partner, "amount": said["payable"]}]:
+        yield ACCRUED, _party(said, share), Decimal(share["amount"]), currency
     for line in said["lines"]:
         if line["name"] in version.terms.withheld:
-            move(TAX, "", Decimal(line["amount"]), line.get("unit", currency))
+            yield TAX, "", Decimal(line["amount"]), line.get("unit", currency)
     units: dict[str, str] = {line["name"]: line["unit"] for line in said["lines"] if line.get("unit", "").isupper()}
     for account, kind in ((HELD, "held"), (UNPAID, "unpaid")):
         for step, amount in _moved(version, kind).items():
-            move(account, said["partner"], amount, units.get(step, currency))
+            yield account, partner, amount, units.get(step, currency)
     if version.terms.recoups:
         recouped = difference(_advances(version.given), _sum(_moved(version, "unrecouped").values()))
-        move(ADVANCES, said["partner"], recouped)
-    return own
+        yield ADVANCES, partner, recouped, currency
+
+
+def _cleared(version: Version) -> Iterator[Credit]:
+    """Of a final statement: what periods carried is owed now, or claimed; the deposit is owed, and is no expense."""
+    said = version.statement
+    if "final" not in said:
+        return
+    for share in said["final"]["parties"]:
+        yield ACCRUED, _party(said, share), Decimal(share["amount"]), share["currency"]
+    for line in said["final"]["lines"]:
+        if line["name"] == "deposit":
+            yield DEPOSITS, said["partner"], -Decimal(line["amount"]), line["currency"]
+
+
+def _party(said: Json, share: Json) -> str:
+    """Whose a share is: the partner's own id where the rulebook calls it just that."""
+    party: str = share["party"]
+    return said["partner"] if party == "partner" else party
 
 
 def _moved(version: Version, kind: str) -> dict[str, Decimal]:
@@ -179,8 +198,8 @@ def published(position: int, day: date, statement: Json) -> Entry | None:
         for each in parties:
             amount = Decimal(each["amount"])
             postings += [
-                Posting(ACCRUED, each["party"], amount, due["currency"]),
-                Posting(PAYABLE, each["party"], -amount, due["currency"]),
+                Posting(ACCRUED, _party(statement, each), amount, due["currency"]),
+                Posting(PAYABLE, _party(statement, each), -amount, due["currency"]),
             ]
     period = f"{statement['period']['from']}/{statement['period']['to']}"
     return entry(position, day, statement["contract"], period, "published", postings)

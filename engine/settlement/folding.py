@@ -28,7 +28,7 @@ from engine.projections import facts as projection
 from engine.projections import partner_facts
 from engine.projections.columns import columns
 from engine.projections.facts import FACTS
-from engine.settlement import relating
+from engine.settlement import journaling, relating
 from engine.store import assessments, facts, log, points, rates, registry
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
@@ -126,6 +126,7 @@ def fold_counted(cursor: Rows, events: Sequence[CountedEvent]) -> pl.DataFrame:
 def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """What (position, event) tell of partners, relations and exchange rates. The caller holds the writers' lock."""
     relating.keep(cursor, [event for _, event in told])
+    journaling.keep_told(cursor, told)
     counted = [event for _, event in told if partner_facts.is_counted(event)]
     if counted:
         partner_fact_store.add(cursor, fold_counted(cursor, counted))

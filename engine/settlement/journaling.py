@@ -7,8 +7,10 @@ from datetime import date, timedelta
 
 import msgspec
 
+from engine.events import DepositPaid, DepositReturned, Event
+from engine.money import decimal_of_micros
 from engine.projections import journal
-from engine.projections.journal import Entry, Terms, Version
+from engine.projections.journal import Entry, Terms, Transfer, Version
 from engine.rules.model import Rulebook
 from engine.rules.steps import Advance, Tax
 from engine.settlement.books import Books
@@ -40,6 +42,25 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
             entries.append(journal.restated(each.own_position, last, version, before))
         entries.append(journal.advances_paid(each.own_position, last, version, before))
     return [each for each in entries if each is not None]
+
+
+def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
+    """Keeps the entries of (position, event) that tell of payments. The caller holds the writers' lock."""
+    entries = [entry for at, event in told if (entry := _told(at, event)) is not None]
+    store.save(cursor, entries)
+
+
+def _told(position: int, event: Event) -> Entry | None:
+    match event:
+        case DepositPaid() | DepositReturned():
+            bank, deposit = (journal.BANK, ""), (journal.DEPOSITS, event.partner)
+            paid = isinstance(event, DepositPaid)
+            transfer = Transfer(
+                bank if paid else deposit, deposit if paid else bank, decimal_of_micros(event.amount), event.currency
+            )
+            return journal.entry(position, event.time.date(), event.contract or "", "", event.NAME, transfer.postings)
+        case _:
+            return None
 
 
 def _version(issued: Issued, terms: Callable[[str, int, date], Terms]) -> Version:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.settlement import closing
 from engine.settlement.statements import view
+from engine.store import journal
 from engine.store.database import Store
 from replay.again import replay
 from replay.audit.auditing import audit
@@ -263,3 +264,21 @@ def test_nothing_is_lost_on_the_way_out(
     together = sum(Decimal(each["amount"]) for each in due)
     assert abs(together - (earned - advanced + Decimal(paid or 0))) <= Decimal("0.04")
     proved(store, OCTOBER, NOVEMBER)
+
+
+def test_the_journal_of_a_contract_that_was_left_owes_all_and_holds_nothing(store: Store) -> None:
+    take(store, *live(), book(PAYOUT, measures=ADVANCED), deposit("paid", "100"))
+    take(store, charge("1", "1000", 10), charge("2", "500", 11))
+    closing.close(store, OCTOBER, NOW)
+    with store.reading() as cursor:
+        held = {each.account: each.amount for each in journal.balances(cursor)}
+    # 40% of 1,000.00 waits for 40 days after October; the deposit of 100.00 lies in the bank.
+    assert held == {"share expense": 400, "held shares": -400, "bank": 100, "deposits": -100}
+    take(store, *left("2026-11-30"))
+    closing.close(store, NOVEMBER, NOW)
+    with store.reading() as cursor:
+        found = {each.account: each.amount for each in journal.balances(cursor)}
+    # 400.00 of October and 200.00 of November are owed with the deposit.
+    assert found == {"share expense": 600, "accrued shares": -700, "bank": 100}
+    assert audit(store, NOVEMBER).ok
+    assert rebuild(store).equal
