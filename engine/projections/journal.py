@@ -139,7 +139,7 @@ def _earned(version: Version) -> Iterator[Credit]:
     units: dict[str, str] = {line["name"]: line["unit"] for line in said["lines"] if line.get("unit", "").isupper()}
     for account, kind in ((HELD, "held"), (UNPAID, "unpaid")):
         for step, amount in _moved(version, kind).items():
-            yield account, partner, amount, units.get(step, currency)
+            yield account, partner, amount, units.get(step) or currency
     if version.terms.recoups:
         recouped = difference(_advances(version.given), _sum(_moved(version, "unrecouped").values()))
         yield ADVANCES, partner, recouped, currency
