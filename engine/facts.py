@@ -36,6 +36,9 @@ PARTNER_FIELDS = {
     "content.reviewed": ("contents",),
     "content.published": ("contents",),
     "content.withdrawn": ("contents",),
+    "provisioning.ordered": ("orders",),
+    "provisioning.done": ("orders",),
+    "provisioning.failed": ("orders",),
 }
 
 # Dimensions that a contract's event carries of itself; every other one is an attribute. `charged_in` is the first day of

@@ -15,6 +15,7 @@ from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
 from engine.aggregates.rulebook import Version
 from engine.events import (
+    AssessmentDecided,
     AssessmentOverridden,
     ContractSigned,
     ContractTerminated,
@@ -147,6 +148,8 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
             case AssessmentOverridden():
                 overrides[event.scorecard, event.period, event.partner] = event.grade
+            case AssessmentDecided(grade=str() as grade):
+                overrides[event.scorecard, event.period, event.partner] = grade
             case FxRatePublished():
                 published.setdefault(rates.key_of(event), Decimal(event.rate))
             case _ if partner_facts.is_counted(event):

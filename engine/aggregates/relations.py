@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from engine.aggregates import cooperation_model, qualification
+from engine.aggregates import assessment, case, content, cooperation_model, provisioning, qualification
 from engine.aggregates.relation import Aggregate
 
 AGGREGATES: dict[str, Aggregate] = {each.kind: each for each in (cooperation_model.AGGREGATE, qualification.AGGREGATE)}
+AGGREGATES |= {
+    each.kind: each for each in (case.AGGREGATE, content.AGGREGATE, provisioning.AGGREGATE, assessment.AGGREGATE)
+}

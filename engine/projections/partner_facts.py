@@ -11,7 +11,7 @@ from typing import TypeGuard
 import msgspec
 import polars as pl
 
-from engine.events import CaseEvent, ContentEvent, CountedEvent, TrainingEvent
+from engine.events import CaseEvent, ContentEvent, CountedEvent, ProvisioningEvent, TrainingEvent
 from engine.facts import PARTNER_FIELDS
 from engine.money import MICROS
 from engine.period import located
@@ -34,6 +34,7 @@ KEY = ["partner", "contract", "day", "event", "field", "dimensions"]
 _CASE = ("contract", "kind", "product", "service", "severity")
 _TRAINING = ("contract", "course")
 _CONTENT = ("contract", "product")
+_PROVISIONING = ("contract", "product", "service")
 
 # The dimensions of each event's facts, in alphabetical order.
 DIMENSIONS = {
@@ -49,12 +50,15 @@ DIMENSIONS = {
     "content.reviewed": ("approved", "contract", "product"),
     "content.published": ("contract", "on_time", "product"),
     "content.withdrawn": _CONTENT,
+    "provisioning.ordered": _PROVISIONING,
+    "provisioning.done": ("contract", "on_time", "product", "service"),
+    "provisioning.failed": _PROVISIONING,
 }
 
 
 def is_counted(event: object) -> TypeGuard[CountedEvent]:
     """Whether facts are made of the event."""
-    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent))
+    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent, ProvisioningEvent))
 
 
 def fold(events: Iterable[CountedEvent], time_zones: Mapping[str, str]) -> pl.DataFrame:

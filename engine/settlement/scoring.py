@@ -22,7 +22,7 @@ from engine.settlement.books import Books
 from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.keeping import canonical, facts_rows
 from engine.settlement.statements import concluded, reopened_group
-from engine.store import assessments, intake, log, recorder, registry
+from engine.store import assessments, intake, log, recorder, registry, suspense
 from engine.store import statements as statement_store
 from engine.store.assessments import Issued, Override
 from engine.store.database import Rows, Store
@@ -186,6 +186,8 @@ def issue(cursor: Rows, rows: Sequence[Row], now: datetime) -> None:
         first = recorder.append(cursor, [(stream, e.version, e.NAME, events.encoded(e)) for stream, e in rows])
         intake.note_batch(cursor, first, first + len(rows) - 1, now)
         assessments.save(cursor, [issued_of(event, position) for position, (_, event) in enumerate(rows, first)])
+        waited = [f"assessment:{events.joined(e.scorecard, e.period, e.partner)}" for _, e in rows]
+        suspense.note_arrivals(cursor, waited, first + len(rows) - 1)
 
 
 def issued_of(event: events.AssessmentCompleted, position: int) -> Issued:
