@@ -53,7 +53,9 @@ def is_late(cause: Mapping[str, Any]) -> bool:
 
 
 def _facts(given: Json, *, streamed: bool) -> list[Any]:
-    return sorted(row for row in given["facts"] if (row[0] in PRIMARY_FIELD) is streamed)
+    own = [row for row in given["facts"] if (row[0] in PRIMARY_FIELD) is streamed]
+    # Facts of one event and field differ in their dimensions, which are objects and have no order of their own.
+    return sorted(own, key=lambda row: msgspec.json.encode(row, order="deterministic"))
 
 
 def _late(cursor: Rows, contract: Contract, period: Period, position: int) -> Json:
