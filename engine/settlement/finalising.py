@@ -33,7 +33,7 @@ class Proposed(NamedTuple):
 
 
 def proposed(cursor: Rows, scorecard: str, period: Period, partner: str) -> list[Proposed]:
-    """Of the partner's running services all, where the grade that stands is that of a veto, or its consequence is to suspend or
+    """Of the partner's running services all that nobody proposes to suspend yet, where the grade that stands is that of a veto, or its consequence is to suspend or
     to terminate; else none. Raises NotIssued.
     """
     reason = _reason(cursor, scorecard, period, partner)
@@ -43,7 +43,8 @@ def proposed(cursor: Rows, scorecard: str, period: Period, partner: str) -> list
     return [
         Proposed(each.state.service, partner, each.state.contract, reason, cause)
         for each in relations.listed(cursor, "service", partner=partner)
-        if each.state.state in _RUNNING
+        # What is proposed already waits for a person as it is.
+        if each.state.state in _RUNNING and each.state.proposed is None
     ]
 
 

@@ -98,29 +98,27 @@ def test_a_score_is_published_only_once_it_is_issued(store: Store) -> None:
     assert (state(store).state, state(store).published) == ("published", 1)
 
 
-@pytest.mark.parametrize(
-    ("history", "refused"),
-    [
-        ([appealed()], "wrong-state"),
-        ([step("published"), granted()], "wrong-state"),
-        ([step("published"), appealed(), step("finalised")], "wrong-state"),
-        ([step("published"), step("published", author="bob")], "wrong-state"),
-        ([step("published"), appealed(), granted(author="bob")], "approver-is-author"),
-        ([step("published"), appealed(), granted(approver="eve")], "own-approval"),
-        ([step("published"), appealed(), granted(author="eve")], "own-approval"),
-        ([step("published"), appealed(), granted(grade="Z")], "no-such-grade"),
-        ([step("published"), step("finalised"), appealed()], "wrong-state"),
-        ([step("published"), step("finalised"),
-          message("assessment.overridden", "o", KEY | {"author": "ann", "approver": "bob", "grade": "A", "reason": "x"})],
-         "wrong-state"),
-        ([step("published"), step("finalised"),
-          message("assessment.reassessed", "o", KEY | {"author": "ann", "reason": "x"})], "wrong-state"),
-    ],
-)  # fmt: skip
-def test_what_does_not_follow_is_refused(store: Store, history: list[bytes], refused: str) -> None:
+def test_who_appeals_writes_or_misnames_a_grade_cannot_decide_it(store: Store) -> None:
     closed(store)
-    take(store, *history)
-    assert kept(store) == [("suspended", refused)]
+    early = step("appealed", author="eve", reason="too early")
+    take(store, early, step("published"), step("published", author="bob"), appealed(), granted(author="bob"),
+         granted(approver="eve"), granted(author="eve"), granted(grade="Z"), step("finalised"))  # fmt: skip
+    # Before it is published, and twice; by whom it is not to be decided; by no such grade; and while the appeal is open.
+    found = [code for _, code in kept(store)]
+    assert found == [
+        "wrong-state", "wrong-state", "approver-is-author", "own-approval", "own-approval", "no-such-grade", "wrong-state",
+    ]  # fmt: skip
+    assert state(store).state == "appealed"
+
+
+def test_what_is_final_is_neither_appealed_nor_overridden_nor_computed_again(store: Store) -> None:
+    closed(store)
+    by_hand = KEY | {"author": "ann", "reason": "x"}
+    take(store, step("published"), step("finalised"), appealed(), granted(),
+         message("assessment.overridden", "o", by_hand | {"approver": "bob", "grade": "A"}),
+         message("assessment.reassessed", "r", by_hand))  # fmt: skip
+    assert kept(store) == [("suspended", "wrong-state")] * 4
+    assert (standing(store).grade, scoring.reassess(store, OCTOBER, NOW)) == ("B", {})
 
 
 def test_a_granted_appeal_after_closing_becomes_an_adjustment_on_the_next_statement(store: Store) -> None:
@@ -178,6 +176,7 @@ def services(store: Store, monkeypatch: pytest.MonkeyPatch, period: str = "2026-
         service: str
         contract: str
         state: str
+        proposed: str | None = None
 
     held = [
         Relation("service", name, 1, Service(name, "C-1", state))
