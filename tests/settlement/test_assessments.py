@@ -12,7 +12,7 @@ import pytest
 from consumers.suspense import recycle_ripe
 from engine.events import decoded
 from engine.period import Period
-from engine.settlement import closing, points, scoring
+from engine.settlement import closing, following, points, scoring
 from engine.settlement.finalising import NotIssued, Proposed, proposed
 from engine.settlement.statements import view
 from engine.store import log, relations
@@ -143,6 +143,19 @@ def test_a_granted_appeal_after_closing_becomes_an_adjustment_on_the_next_statem
     assert account.account.balance == Decimal(650)
     assert restate(store, NOW).restated == ()
     assert rebuild(store).equal
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_a_complaint_is_followed_through_the_grade_to_the_money(store: Store, shut: bool) -> None:
+    take(store, registered(), signed(valid_from="2026-10-01"), book(BOOK, measures=MEASURES))
+    take(store, charge("1", "1000", 10), complaint("K-1", contract="C-1"))
+    if shut:
+        closing.close(store, OCTOBER, NOW)
+    with store.reading() as cursor:
+        found = following.follow(cursor, "K-1")
+    # Without the complaint the grade were A: 110% of 500 instead of 90%.
+    assert [(each.name, each.value, each.without) for each in found.statements[0].lines] == [("payable", 450, 550)]
+    assert [(each.grade, each.grade_without) for each in found.scores] == [("B", "A")]
 
 
 def test_a_dismissed_appeal_moves_nothing(store: Store) -> None:
