@@ -81,11 +81,19 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
             return ""
         case bool():
             return "yes" if value else "no"
-        case [str() as first, None | str() as end] if _DAY.fullmatch(first):
-            return f"from {first} up to {end}" if end else f"from {first}"
         case list() | tuple():
-            return "\n".join(_text(each) for each in value)
+            return "\n".join(_row(each) for each in value)
         case dict():
             return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
         case _:
             return str(value)
+
+
+def _row(value: Any) -> str:  # noqa: ANN401 - any JSON
+    match value:
+        case [str() as first, None | str() as end] if _DAY.fullmatch(first):
+            return f"from {first} up to {end}" if end else f"from {first}"
+        case list() | tuple():
+            return " ".join(map(_text, value))
+        case _:
+            return _text(value)
