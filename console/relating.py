@@ -21,7 +21,7 @@ BY = typer.Option("--by", help="Who decides this, for the record.")
 ON = typer.Option("--time", help="When it happened, such as 2026-10-03T08:15:00Z (default: now).")
 _SHOWN = 20
 # Fields of states that are numbers in micros; they are shown as on the wire.
-_IN_MICROS = frozenset({"minutes", "affected", "compensation"})
+_IN_MICROS = frozenset({"minutes", "lasted", "affected", "compensation"})
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 

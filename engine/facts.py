@@ -29,7 +29,7 @@ PARTNER_FIELDS = {
     "case.answered": ("cases", "minutes"),
     "case.escalated": ("cases",),
     "case.closed": ("cases", "minutes", "affected", "compensation"),
-    "case.reopened": ("cases",),
+    "case.reopened": ("cases", "minutes", "affected", "compensation"),
     "training.enrolled": ("trainings",),
     "training.completed": ("trainings",),
     "content.submitted": ("contents",),

@@ -34,7 +34,7 @@ CaseCommand = CaseOpened | CaseAcknowledged | CaseAnswered | CaseEscalated | Cas
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`state` is the last step. `opened` is None where it was opened elsewhere; an answer is owed since `raised`.
 
-    `minutes` and `compensation` are micros: `minutes` of the last answer, or of a failure that was closed.
+    Numbers are micros: `minutes` of working time that the last answer took, `lasted` the minutes that the closing states.
     """
 
     case: str
@@ -50,6 +50,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start: datetime | None = None
     end: datetime | None = None
     minutes: int | None = None
+    lasted: int | None = None
     on_time: bool | None = None
     upheld: bool | None = None
     late: bool | None = None
@@ -74,6 +75,7 @@ _STEPS = {
     "case.reopened": ("closed",),
 }
 _STATED = ("kind", "partner", "contract")
+_CONCLUDED = ("upheld", "affected", "compensation", "currency", "late")
 _TAKEN_OVER = ("contract", "product", "service", "severity")
 
 
@@ -96,6 +98,10 @@ def decide(known: Case | None, command: CaseCommand, look: Look) -> CaseCommand:
             return _answered(known, event, look)
         case CaseClosed():
             return _closed(what, known, event, look)
+        case CaseReopened() if known is not None:
+            # So that a measure of reopenings takes back what that of closings has counted.
+            concluded = {name: getattr(known, name) for name in _CONCLUDED}
+            return msgspec.structs.replace(event, minutes=known.lasted, **concluded)
         case _:
             return event  # type: ignore[no-any-return] # one of the others
 
@@ -190,7 +196,8 @@ def evolve(known: Case | None, event: CaseCommand) -> Case:
         case CaseOpened():
             return msgspec.structs.replace(after, opened=event.time, raised=event.time, start=event.start)
         case CaseReopened():
-            return msgspec.structs.replace(after, raised=event.time)
+            undone = dict.fromkeys(("end", "lasted", *_CONCLUDED))
+            return msgspec.structs.replace(after, raised=event.time, **undone)
         case CaseAnswered():
             return msgspec.structs.replace(after, minutes=event.minutes, on_time=event.on_time)
         case CaseClosed():
@@ -202,9 +209,8 @@ def evolve(known: Case | None, event: CaseCommand) -> Case:
 
 
 def _ended(case: Case, event: CaseClosed) -> Case:
-    minutes = event.minutes if event.minutes is not None else case.minutes
     return msgspec.structs.replace(
-        case, start=event.start or case.start, end=event.end, minutes=minutes, upheld=event.upheld, late=event.late,
+        case, start=event.start or case.start, end=event.end, lasted=event.minutes, upheld=event.upheld, late=event.late,
         affected=event.affected, compensation=event.compensation, currency=event.currency,
     )  # fmt: skip
 

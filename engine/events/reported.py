@@ -65,7 +65,15 @@ class CaseClosed(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class CaseReopened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What the closing had said, and is open again: found by deciding, never told."""
+
     NAME: ClassVar[str] = "case.reopened"
+    upheld: bool | None = None
+    minutes: int | None = None
+    affected: int | None = None
+    compensation: int | None = None
+    currency: str | None = None
+    late: bool | None = None
 
 
 class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -32,6 +32,7 @@ FACTS = pl.Schema(
 KEY = ["partner", "contract", "day", "event", "field", "dimensions"]
 
 _CASE = ("contract", "kind", "product", "service", "severity")
+_ENDED = ("contract", "kind", "late", "product", "service", "severity", "upheld")
 _TRAINING = ("contract", "course")
 _CONTENT = ("contract", "product")
 _PROVISIONING = ("contract", "product", "service")
@@ -42,8 +43,8 @@ DIMENSIONS = {
     "case.acknowledged": _CASE,
     "case.answered": ("contract", "kind", "on_time", "product", "service", "severity"),
     "case.escalated": _CASE,
-    "case.closed": ("contract", "kind", "late", "product", "service", "severity", "upheld"),
-    "case.reopened": _CASE,
+    "case.closed": _ENDED,
+    "case.reopened": _ENDED,
     "training.enrolled": _TRAINING,
     "training.completed": _TRAINING,
     "content.submitted": ("contract", "on_time", "product"),

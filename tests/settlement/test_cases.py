@@ -102,7 +102,7 @@ def test_a_failure_is_reported_late_by_working_minutes_after_it_began(store: Sto
              case("closed", "2026-10-09T09:00:00Z", end="2026-10-09T10:00:00+08:00", affected=300, **about))  # fmt: skip
         found = state(store, id_)
         # From 17:45 to 10:00 are 975 minutes of failure, whatever the hours of work.
-        assert (found.late, found.minutes, found.service, found.affected) == (late, 975_000_000, "sms", 300_000_000)
+        assert (found.late, found.lasted, found.service, found.affected) == (late, 975_000_000, "sms", 300_000_000)
 
 
 def test_a_step_that_does_not_follow_from_the_opening_is_refused(store: Store) -> None:
@@ -197,6 +197,27 @@ def test_an_upheld_complaint_is_followed_from_its_event_to_its_lines(store: Stor
     assert (score.grade, score.grade_without, score.version) == ("B", "A", int(closed))
     (entry,) = found.points
     assert (entry.entry.name, entry.entry.points, entry.entry.day) == ("complaint", -40, date(2026, 10, 9))
+
+
+def test_what_a_reopening_undoes_can_be_taken_back(store: Store) -> None:
+    again = (
+        ', undone: {event: case.reopened, count: events, where: {kind: complaint, upheld: "yes"}}'
+        ', given back: {event: case.reopened, sum: compensation, where: {kind: complaint, upheld: "yes"}}'
+    )
+    steps = """\
+  - {name: penalty, amount: -20 * (complaints - undone) - (compensation - given back)}
+  - {name: payable, amount: 50% * sales + penalty, round: half_up}
+"""
+    ready(store)
+    take(store, book(steps, measures=MEASURES + again), charge("1", "1000", 10))
+    take(store, case("opened", "2026-10-08T02:00:00Z"),
+         case("closed", "2026-10-09T02:00:00Z", upheld=True, compensation="30", currency="CNY"))  # fmt: skip
+    assert amounts(store, OCTOBER)["penalty"] == "-50"
+    take(store, case("reopened", "2026-10-12T02:00:00Z"))
+    # 1 complaint less 1 that was undone, 30 less 30 that were given back.
+    assert (amounts(store, OCTOBER)["penalty"], state(store).upheld) == ("0", None)
+    take(store, case("closed", "2026-10-13T02:00:00Z", upheld=True))
+    assert amounts(store, OCTOBER)["penalty"] == "-20"
 
 
 def test_a_complaint_that_is_upheld_after_closing_is_followed_into_the_adjustment(store: Store) -> None:
