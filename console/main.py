@@ -14,8 +14,11 @@ from typer.exceptions import Abort, TyperException
 
 from console import (
     archiving,
+    assessing,
     auditing,
+    cases,
     comparing,
+    contents,
     demo,
     demo_replay,
     explaining,
@@ -63,6 +66,10 @@ app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
 app.add_typer(serving.app, name="service")
 app.add_typer(serving.deposit, name="deposit")
+app.add_typer(contents.content, name="content")
+app.add_typer(contents.provisioning, name="provisioning")
+app.add_typer(cases.app, name="case")
+app.add_typer(assessing.app, name="assessment")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)

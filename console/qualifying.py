@@ -135,7 +135,9 @@ def publish(
     record("cooperation_model.published", _typed(said) | {"author": by}, time, as_json=as_json)
 
 
-_NUMBERS = frozenset({"version", "publish_by", "dispute_until", "pay_by", "minutes", "begins", "ends", "weekdays"})
+_NUMBERS = frozenset(
+    {"version", "publish_by", "dispute_until", "pay_by", "minutes", "report_within", "begins", "ends", "weekdays"}
+)
 _YES_OR_NO = {"true": True, "yes": True, "false": False, "no": False}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,12 +13,16 @@ from rich.table import Table
 
 from console.session import clock, opened, out, print_json, refuse
 from consumers.commands import Asked, ask
+from engine.money import decimal_of_micros, plain
 from engine.store import relations
 from engine.store.relations import Relation
 
 BY = typer.Option("--by", help="Who decides this, for the record.")
 ON = typer.Option("--time", help="When it happened, such as 2026-10-03T08:15:00Z (default: now).")
 _SHOWN = 20
+# Fields of states that are numbers in micros; they are shown as on the wire.
+_IN_MICROS = frozenset({"minutes", "lasted", "affected", "compensation"})
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def record(type_: str, data: Mapping[str, Any], time: datetime | None, *, as_json: bool) -> None:
@@ -66,6 +71,7 @@ def show_list(kind: str, columns: Iterable[str], *, partner: str | None, limit: 
 def state_of(relation: Relation) -> dict[str, Any]:
     """The relation's state as JSON builtins, with its version: how many events it has had."""
     told: dict[str, Any] = msgspec.to_builtins(relation.state, str_keys=True)
+    told |= {name: plain(decimal_of_micros(told[name])) for name in _IN_MICROS & told.keys() if told[name] is not None}
     return told | {"version": relation.version}
 
 
@@ -73,11 +79,21 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
     match value:
         case None:
             return ""
+        case bool():
+            return "yes" if value else "no"
         case list() | tuple():
-            return "\n".join(
-                " ".join(map(_text, each)) if isinstance(each, list | tuple) else _text(each) for each in value
-            )
+            return "\n".join(_row(each) for each in value)
         case dict():
             return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
         case _:
             return str(value)
+
+
+def _row(value: Any) -> str:  # noqa: ANN401 - any JSON
+    match value:
+        case [str() as first, None | str() as end] if _DAY.fullmatch(first):
+            return f"from {first} up to {end}" if end else f"from {first}"
+        case list() | tuple():
+            return " ".join(map(_text, value))
+        case _:
+            return _text(value)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from console.intake import bar
 from console.session import JSON, clock, opened, out, print_json
+from consumers.suspense import recycle_ripe
 from engine.period import Period, UnreadablePeriod
 from engine.settlement import closing, scoring
 from engine.settlement.statements import view
@@ -44,6 +45,7 @@ def close(
             lambda done, total: progress.update(task, completed=done, total=total, messages=done),
         )
         again = scoring.reassess(store, chosen, clock())
+        recycle_ripe(store, clock)
         with store.reading() as cursor:
             waiting = sum(number for state, _, number in suspense.totals(cursor) if state == "suspended")
     if as_json:

@@ -139,6 +139,8 @@ _IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score"
 def _stored(name: str, value: Any) -> Any:  # noqa: ANN401 - any field of any event
     if name in _IN_MICROS:
         return _micros(value)
+    if isinstance(value, datetime):
+        return _utc(value)
     if isinstance(value, Part):
         return value.stored()
     if isinstance(value, tuple) and value and isinstance(value[0], Part):

@@ -29,13 +29,16 @@ PARTNER_FIELDS = {
     "case.answered": ("cases", "minutes"),
     "case.escalated": ("cases",),
     "case.closed": ("cases", "minutes", "affected", "compensation"),
-    "case.reopened": ("cases",),
+    "case.reopened": ("cases", "minutes", "affected", "compensation"),
     "training.enrolled": ("trainings",),
     "training.completed": ("trainings",),
     "content.submitted": ("contents",),
     "content.reviewed": ("contents",),
     "content.published": ("contents",),
     "content.withdrawn": ("contents",),
+    "provisioning.ordered": ("orders",),
+    "provisioning.done": ("orders",),
+    "provisioning.failed": ("orders",),
 }
 
 # Dimensions that a contract's event carries of itself; every other one is an attribute. `charged_in` is the first day of

@@ -16,6 +16,7 @@ from engine.aggregates.contract import Contract
 from engine.aggregates.deposit import Deposit
 from engine.aggregates.service import Service
 from engine.events import (
+    AssessmentDecided,
     AssessmentOverridden,
     ContractSigned,
     ContractTerminated,
@@ -151,8 +152,8 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 pass
             case ContractSigned() | ContractTerminated():
                 known_contracts[event.contract] = contracts.evolve(known_contracts.get(event.contract), event)
-            case AssessmentOverridden():
-                overrides[event.scorecard, event.period, event.partner] = event.grade
+            case AssessmentOverridden(grade=str() as grade) | AssessmentDecided(grade=str() as grade):
+                overrides[event.scorecard, event.period, event.partner] = grade
             case ServiceEvent() if event.contract is not None:
                 own = services.setdefault(event.contract, {})
                 own[event.service] = service.AGGREGATE.evolve(own.get(event.service), event)

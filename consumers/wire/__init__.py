@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, TypeAdapter
 
 from consumers.fields import Text, Time
-from consumers.wire import billing, qualified, reported, serviced, signed
+from consumers.wire import assessed, billing, provisioned, qualified, reported, serviced, signed
 from consumers.wire.base import Data
 
 _Type = TypeVar("_Type", bound=str)
@@ -35,7 +35,8 @@ class Message(Data, Generic[_Type, _Told]):
 
 
 # The data of every type; those that come in volume first.
-TYPES: dict[str, type[Data]] = billing.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES | serviced.TYPES
+TYPES: dict[str, type[Data]] = billing.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
+TYPES |= serviced.TYPES | provisioned.TYPES | assessed.TYPES
 
 MESSAGES: tuple[Any, ...] = tuple(
     Message[Literal[name], data]  # type: ignore[valid-type] # made from the table above

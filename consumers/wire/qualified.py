@@ -75,12 +75,19 @@ class StatementDaysPart(Part):
 
 
 class ServiceTimePart(Part):
-    """Within how many working minutes a case of the kind and severity is to be answered."""
+    """Within how many working minutes a case of the kind and severity is to be answered, and a failure reported."""
 
     STORED: ClassVar[type[msgspec.Struct]] = events.ServiceTime
     kind: Literal["consultation", "complaint", "failure"]
     minutes: Annotated[int, Field(ge=1, le=1_000_000)]
     severity: Literal["low", "medium", "high", "critical"] | None = None
+    report_within: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _failures_are_reported(self) -> Self:
+        if self.report_within is not None and self.kind != "failure":
+            raise ValueError("only failures are reported within a time; leave report_within out")
+        return self
 
 
 class WorkingTimePart(Part):

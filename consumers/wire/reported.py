@@ -15,6 +15,7 @@ from consumers.fields import (
     Quantity,
     QuantityAboveZero,
     Text,
+    Time,
 )
 from consumers.wire.base import Data, Told
 
@@ -32,7 +33,9 @@ class Case(Told):
 
 
 class CaseOpenedData(Case):
-    """A partner, or a customer about a partner, has raised a case."""
+    """A partner, or a customer about a partner, has raised a case. `start` is when a failure began."""
+
+    start: Time | None = None
 
 
 class CaseAcknowledgedData(Case):
@@ -40,7 +43,7 @@ class CaseAcknowledgedData(Case):
 
 
 class CaseAnsweredData(Case):
-    """The case was answered, after so many minutes."""
+    """The case was answered. Its working `minutes`, and whether it was on time, follow from its cooperation model."""
 
     on_time: bool | None = None
     minutes: Amount | None = None
@@ -51,8 +54,9 @@ class CaseEscalatedData(Case):
 
 
 class CaseClosedData(Case, json_schema_extra=COMPENSATION_IS_WHOLE):
-    """The case ended. Of a failure: how many minutes it lasted, how many uses it affected, whether it was reported late.
+    """The case ended. Of a failure: from when up to when it lasted, how many uses it affected, whether it was reported late.
 
+    Its `minutes`, and whether it was `late`, follow from that and its cooperation model where they are not said.
     A compensation is in the currency of the contract, which must then be named.
     """
 
@@ -62,6 +66,8 @@ class CaseClosedData(Case, json_schema_extra=COMPENSATION_IS_WHOLE):
     compensation: Amount | None = None
     currency: CurrencyCode | None = None
     late: bool | None = None
+    start: Time | None = None
+    end: Time | None = None
 
     @model_validator(mode="after")
     def _compensation_is_whole(self) -> Self:
@@ -69,6 +75,12 @@ class CaseClosedData(Case, json_schema_extra=COMPENSATION_IS_WHOLE):
             raise ValueError("compensation and currency go together; give both or neither")
         if self.compensation is not None and self.contract is None:
             raise ValueError("a compensation is settled under a contract; name it")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> Self:
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError("a failure ends after it starts; give end at or after start")
         return self
 
 

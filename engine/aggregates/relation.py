@@ -16,8 +16,9 @@ import msgspec
 from engine.aggregates.refusal import Refused
 from engine.events import Event
 
-# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`; and
-# under `services` the list of the states of all services of a contract.
+# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`; of
+# `services`, a list of the states of all services of a contract; and of `score`, the latest version issued, by the id of its
+# assessment.
 Look = Callable[[str, str], Any]
 
 Gate = Literal["qualification", "certificate", "service", "authorisation", "content"]

@@ -1,6 +1,6 @@
 """What is reported about a partner: cases, training, content, points and assessments.
 
-Whether an event fits the life of its case or content is not judged here yet; what it refers to must be there.
+What they refer to must be there; whether one fits the life of its case or content is judged by that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from engine.aggregates.contract import Contract, OtherCurrency, UnknownContract, UnknownPartner
 from engine.aggregates.refusal import Refused
-from engine.events import AssessmentOverridden, CaseClosed, PointsAdjusted, ReportedEvent
+from engine.events import AssessmentDecided, AssessmentOverridden, CaseClosed, PointsAdjusted, ReportedEvent
 
 
 class OtherPartner(Refused):
@@ -44,17 +44,23 @@ def decide(command: ReportedEvent, surroundings: Surroundings) -> tuple[Reported
         )
     if command.contract is not None:
         _check_contract(command, command.contract, surroundings.contract)
-    if isinstance(command, (PointsAdjusted, AssessmentOverridden)) and command.author == command.approver:
+    approved = (PointsAdjusted, AssessmentOverridden, AssessmentDecided)
+    if isinstance(command, approved) and command.author == command.approver:
         raise ApproverIsAuthor(
             f"{command.author} cannot approve what {command.author} wrote; have somebody else approve it, send it under a "
             "new id, and write this message off"
         )
-    if isinstance(command, AssessmentOverridden) and surroundings.grades and command.grade not in surroundings.grades:
-        raise NoSuchGrade(
-            f"scorecard {command.scorecard} has no grade {command.grade}; its grades are "
-            f"{', '.join(sorted(surroundings.grades))}; send one of them under a new id, and write this message off"
-        )
+    if isinstance(command, (AssessmentOverridden, AssessmentDecided)):
+        _check_grade(command, surroundings.grades)
     return (command,)
+
+
+def _check_grade(command: AssessmentOverridden | AssessmentDecided, grades: frozenset[str]) -> None:
+    if command.grade is not None and grades and command.grade not in grades:
+        raise NoSuchGrade(
+            f"scorecard {command.scorecard} has no grade {command.grade}; its grades are {', '.join(sorted(grades))}; send one "
+            "of them under a new id, and write this message off"
+        )
 
 
 def _check_contract(command: ReportedEvent, named: str, contract: Contract | None) -> None:

@@ -15,8 +15,16 @@ from typing import Any, ClassVar, get_args
 
 import msgspec
 
+from engine.events.assessed import (
+    AssessmentAppealed,
+    AssessmentDecided,
+    AssessmentFinalised,
+    AssessmentPublished,
+    ProcessEvent,
+)
 from engine.events.base import Event, joined
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.provisioned import ProvisioningDone, ProvisioningEvent, ProvisioningFailed, ProvisioningOrdered
 from engine.events.qualified import (
     CooperationModelPublished,
     QualificationApproved,
@@ -196,7 +204,7 @@ RulebookEvent = RulebookPublished
 StatementEvent = StatementClosed | StatementRestated
 VolumeEvent = UsageRecorded | BillingCharged | BillingRefunded | BillingWrittenOff | BillingCollected | AdvancePaid
 # Those that are folded into partner facts.
-CountedEvent = CaseEvent | TrainingEvent | ContentEvent
+CountedEvent = CaseEvent | TrainingEvent | ContentEvent | ProvisioningEvent
 
 VOLUME: dict[str, type[StreamedEvent]] = {event.NAME: event for event in get_args(VolumeEvent)}
 
@@ -238,9 +246,13 @@ __all__ = [
     "REPORTED",
     "VOLUME",
     "AdvancePaid",
+    "AssessmentAppealed",
     "AssessmentCompleted",
+    "AssessmentDecided",
     "AssessmentEvent",
+    "AssessmentFinalised",
     "AssessmentOverridden",
+    "AssessmentPublished",
     "AssessmentReassessed",
     "BillingCharged",
     "BillingCollected",
@@ -275,6 +287,11 @@ __all__ = [
     "PointsAdjusted",
     "PointsBurned",
     "PointsEvent",
+    "ProcessEvent",
+    "ProvisioningDone",
+    "ProvisioningEvent",
+    "ProvisioningFailed",
+    "ProvisioningOrdered",
     "QualificationApproved",
     "QualificationEvent",
     "QualificationRejected",

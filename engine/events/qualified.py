@@ -74,11 +74,15 @@ class StatementDays(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class ServiceTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Within how many working minutes a case of the kind (and severity, where one is named) is to be answered."""
+    """Within how many working minutes a case of the kind (and severity, where one is named) is to be answered.
+
+    A failure that is reported more than `report_within` working minutes after it began is reported late.
+    """
 
     kind: str
     minutes: int
     severity: str | None = None
+    report_within: int | None = None
 
 
 class WorkingTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import ClassVar
 
 from engine.events.base import Event
@@ -18,6 +18,8 @@ class ReportedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 class CaseEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step in the life of a case: a consultation, a complaint, or a report of a business failure."""
 
+    KIND: ClassVar[str] = "case"
+    KEY: ClassVar[tuple[str, ...]] = ("case",)
     case: str
     kind: str
     product: str | None = None
@@ -26,7 +28,10 @@ class CaseEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class CaseOpened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`start` is when a failure began."""
+
     NAME: ClassVar[str] = "case.opened"
+    start: datetime | None = None
 
 
 class CaseAcknowledged(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -34,7 +39,7 @@ class CaseAcknowledged(CaseEvent, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class CaseAnswered(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`minutes` is how long the answer took."""
+    """`minutes` is how many minutes of working time the answer took."""
 
     NAME: ClassVar[str] = "case.answered"
     on_time: bool | None = None
@@ -46,7 +51,7 @@ class CaseEscalated(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc
 
 
 class CaseClosed(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`minutes` is how long a failure lasted, `affected` how many uses it hit, `late` whether it was reported late."""
+    """A failure lasted from `start` up to `end`, `minutes` long, hit `affected` uses, and was reported `late` or not."""
 
     NAME: ClassVar[str] = "case.closed"
     upheld: bool | None = None
@@ -55,10 +60,20 @@ class CaseClosed(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     compensation: int | None = None
     currency: str | None = None
     late: bool | None = None
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 class CaseReopened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What the closing had said, and is open again: found by deciding, never told."""
+
     NAME: ClassVar[str] = "case.reopened"
+    upheld: bool | None = None
+    minutes: int | None = None
+    affected: int | None = None
+    compensation: int | None = None
+    currency: str | None = None
+    late: bool | None = None
 
 
 class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -83,6 +98,8 @@ class TrainingCompleted(TrainingEvent, frozen=True, kw_only=True, omit_defaults=
 class ContentEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step in the life of a piece of content."""
 
+    KIND: ClassVar[str] = "content"
+    KEY: ClassVar[tuple[str, ...]] = ("partner", "content")
     content: str
     product: str | None = None
 
@@ -98,12 +115,18 @@ class ContentReviewed(ContentEvent, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class ContentPublished(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`day` is the first on which it is published: found by deciding, never told."""
+
     NAME: ClassVar[str] = "content.published"
     on_time: bool | None = None
+    day: date | None = None
 
 
 class ContentWithdrawn(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`day` is the last on which it is published: found by deciding, never told."""
+
     NAME: ClassVar[str] = "content.withdrawn"
+    day: date | None = None
 
 
 class PointsEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

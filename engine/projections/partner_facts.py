@@ -11,7 +11,7 @@ from typing import TypeGuard
 import msgspec
 import polars as pl
 
-from engine.events import CaseEvent, ContentEvent, CountedEvent, TrainingEvent
+from engine.events import CaseEvent, ContentEvent, CountedEvent, ProvisioningEvent, TrainingEvent
 from engine.facts import PARTNER_FIELDS
 from engine.money import MICROS
 from engine.period import located
@@ -32,8 +32,10 @@ FACTS = pl.Schema(
 KEY = ["partner", "contract", "day", "event", "field", "dimensions"]
 
 _CASE = ("contract", "kind", "product", "service", "severity")
+_ENDED = ("contract", "kind", "late", "product", "service", "severity", "upheld")
 _TRAINING = ("contract", "course")
 _CONTENT = ("contract", "product")
+_PROVISIONING = ("contract", "product", "service")
 
 # The dimensions of each event's facts, in alphabetical order.
 DIMENSIONS = {
@@ -41,20 +43,23 @@ DIMENSIONS = {
     "case.acknowledged": _CASE,
     "case.answered": ("contract", "kind", "on_time", "product", "service", "severity"),
     "case.escalated": _CASE,
-    "case.closed": ("contract", "kind", "late", "product", "service", "severity", "upheld"),
-    "case.reopened": _CASE,
+    "case.closed": _ENDED,
+    "case.reopened": _ENDED,
     "training.enrolled": _TRAINING,
     "training.completed": _TRAINING,
     "content.submitted": ("contract", "on_time", "product"),
     "content.reviewed": ("approved", "contract", "product"),
     "content.published": ("contract", "on_time", "product"),
     "content.withdrawn": _CONTENT,
+    "provisioning.ordered": _PROVISIONING,
+    "provisioning.done": ("contract", "on_time", "product", "service"),
+    "provisioning.failed": _PROVISIONING,
 }
 
 
 def is_counted(event: object) -> TypeGuard[CountedEvent]:
     """Whether facts are made of the event."""
-    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent))
+    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent, ProvisioningEvent))
 
 
 def fold(events: Iterable[CountedEvent], time_zones: Mapping[str, str]) -> pl.DataFrame:

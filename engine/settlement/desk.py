@@ -8,14 +8,16 @@ from typing import Any, NamedTuple, assert_never
 
 import polars as pl
 
+from engine.aggregates import assessment, cooperation_model, fx, reported
 from engine.aggregates import contract as contracts
-from engine.aggregates import cooperation_model, fx, reported
 from engine.aggregates import partner as partners
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relations import AGGREGATES
 from engine.events import (
+    AssessmentDecided,
     AssessmentOverridden,
+    AssessmentReassessed,
     ContractSigned,
     ContractTerminated,
     Event,
@@ -23,6 +25,7 @@ from engine.events import (
     PartnerRegistered,
     ReportedEvent,
     RulebookPublished,
+    joined,
 )
 from engine.facts import Grain
 from engine.projections.derived import MeasureFails
@@ -30,7 +33,7 @@ from engine.rules.check import check
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
-from engine.store import rates, recorder, registry, statements
+from engine.store import assessments, rates, recorder, registry, statements
 from engine.store.database import Rows
 from engine.store.registry import TERMS, Published, terms_of
 
@@ -162,6 +165,9 @@ class Desk:
 
     def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a partner's or a contract's state
         """What relations may look at beside one another: engine.aggregates.relation.Look."""
+        if kind == "score":
+            scorecard, period, partner = id_.split("\x1f")
+            return assessments.issued(self._cursor, scorecard, period, [partner]).get(partner)
         if kind == "partner":
             if id_ not in self._partners:
                 self._partners |= registry.partners(self._cursor, [id_])
@@ -180,8 +186,12 @@ class Desk:
 
     def _reported(self, seq: int, command: ReportedEvent) -> None:
         contract = None if command.contract is None else self._contracts.get(command.contract)
-        grades = self._grades(command.scorecard) if isinstance(command, AssessmentOverridden) else frozenset()
+        graded = command if isinstance(command, (AssessmentOverridden, AssessmentDecided)) else None
+        grades = self._grades(graded.scorecard) if graded else frozenset()
         reported.decide(command, reported.Surroundings(command.partner in self._partners, contract, grades))
+        if isinstance(command, (AssessmentOverridden, AssessmentReassessed)):
+            named = joined(command.scorecard, command.period, command.partner)
+            assessment.check_open(self._relations.look("assessment", named), command)
         if command.KIND in AGGREGATES:
             self._relation(seq, command)
 

@@ -11,6 +11,7 @@ from datetime import date
 import polars as pl
 
 from engine.events import (
+    AssessmentDecided,
     AssessmentOverridden,
     AssessmentReassessed,
     CountedEvent,
@@ -132,7 +133,11 @@ def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
         partner_fact_store.add(cursor, fold_counted(cursor, counted))
     rates.save(cursor, [(at, event) for at, event in told if isinstance(event, FxRatePublished)])
     points.save(cursor, [(at, event) for at, event in told if isinstance(event, (PointsAdjusted, PointsBurned))])
-    overrides = [(at, event) for at, event in told if isinstance(event, AssessmentOverridden)]
+    overrides = [
+        (at, event)
+        for at, event in told
+        if isinstance(event, AssessmentOverridden) or (isinstance(event, AssessmentDecided) and event.granted)
+    ]
     assessments.save_overrides(cursor, overrides)
     wishes = [(at, event) for at, event in told if isinstance(event, AssessmentReassessed)]
     assessments.save_reassessments(cursor, wishes)

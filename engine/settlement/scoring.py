@@ -22,7 +22,7 @@ from engine.settlement.books import Books
 from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.keeping import canonical, facts_rows
 from engine.settlement.statements import concluded, reopened_group
-from engine.store import assessments, intake, log, recorder, registry
+from engine.store import assessments, intake, log, recorder, registry, suspense
 from engine.store import statements as statement_store
 from engine.store.assessments import Issued, Override
 from engine.store.database import Rows, Store
@@ -80,11 +80,11 @@ def _standings(
     names = sorted({each.rulebook for each in under if contracts.in_force(each, period.first, period.end)})
     books = Books(cursor, names)
     for name in names:
-        for rulebook in _assessing(cursor, books, name, period):
+        for rulebook in assessing(cursor, books, name, period):
             yield from _of_rulebook(cursor, books, rulebook, period)
 
 
-def _assessing(cursor: Rows, books: Books, name: str, period: Period) -> list[Rulebook]:
+def assessing(cursor: Rows, books: Books, name: str, period: Period) -> list[Rulebook]:
     """The versions with an assessment that settle contracts in the period."""
     return [
         version
@@ -96,7 +96,7 @@ def _assessing(cursor: Rows, books: Books, name: str, period: Period) -> list[Ru
 def _of_rulebook(cursor: Rows, books: Books, rulebook: Rulebook, period: Period) -> Iterator[Standing]:
     issued = assessments.issued(cursor, rulebook.rulebook, str(period))
     given = assessments.overrides(cursor, rulebook.rulebook, str(period))
-    group = _group(cursor, books, rulebook, period, again=any(each.version > 1 for each in issued.values()))
+    group = group_of(cursor, books, rulebook, period, again=any(each.version > 1 for each in issued.values()))
     for partner, score in concluded(group).scores.items():
         kept = issued.get(partner)
         override = given.get(partner)
@@ -107,7 +107,7 @@ def _of_rulebook(cursor: Rows, books: Books, rulebook: Rulebook, period: Period)
         )  # fmt: skip
 
 
-def _group(cursor: Rows, books: Books, rulebook: Rulebook, period: Period, *, again: bool) -> Group:
+def group_of(cursor: Rows, books: Books, rulebook: Rulebook, period: Period, *, again: bool) -> Group:
     """What the scores stand on: what was given at closing, unless they were computed again since, or never issued."""
     closed = statement_store.of_rulebook(cursor, rulebook.rulebook, str(period))
     if closed and not again:
@@ -186,6 +186,8 @@ def issue(cursor: Rows, rows: Sequence[Row], now: datetime) -> None:
         first = recorder.append(cursor, [(stream, e.version, e.NAME, events.encoded(e)) for stream, e in rows])
         intake.note_batch(cursor, first, first + len(rows) - 1, now)
         assessments.save(cursor, [issued_of(event, position) for position, (_, event) in enumerate(rows, first)])
+        waited = [f"assessment:{events.joined(e.scorecard, e.period, e.partner)}" for _, e in rows]
+        suspense.note_arrivals(cursor, waited, first + len(rows) - 1)
 
 
 def issued_of(event: events.AssessmentCompleted, position: int) -> Issued:
@@ -216,8 +218,8 @@ def _reassess(cursor: Rows, books: Books, name: str, period: Period, now: dateti
     position = recorder.last_position(cursor)
     before = assessments.issued(cursor, name, str(period))
     number = 0
-    for rulebook in _assessing(cursor, books, name, period):
-        group = _group(cursor, books, rulebook, period, again=True)
+    for rulebook in assessing(cursor, books, name, period):
+        group = group_of(cursor, books, rulebook, period, again=True)
         scores = concluded(group).scores
         rows = [
             row for row in score_rows(group, scores, position, now, before)

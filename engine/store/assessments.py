@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from engine.events import AssessmentOverridden, AssessmentReassessed
+from engine.events import AssessmentDecided, AssessmentOverridden, AssessmentReassessed
 from engine.money import decimal_of_micros
 from engine.store.database import Rows
 
@@ -92,8 +92,8 @@ def first_issued(cursor: Rows, scorecard: str, period: str) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
-def save_overrides(cursor: Rows, told: Iterable[tuple[int, AssessmentOverridden]]) -> None:
-    """Keeps the grades that (position, event) tell."""
+def save_overrides(cursor: Rows, told: Iterable[tuple[int, AssessmentOverridden | AssessmentDecided]]) -> None:
+    """Keeps the grades that (position, event) tell: those given by hand, and those of granted appeals."""
     cursor.executemany(
         "INSERT INTO overrides (position, scorecard, period, partner, grade, score_micros, reason, author, "
         "approver, source, id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -104,7 +104,7 @@ def save_overrides(cursor: Rows, told: Iterable[tuple[int, AssessmentOverridden]
                 e.period,
                 e.partner,
                 e.grade,
-                e.score,
+                e.score if isinstance(e, AssessmentOverridden) else None,
                 e.reason,
                 e.author,
                 e.approver,

@@ -20,8 +20,12 @@ CASE: dict[str, Any] = {
 }  # fmt: skip
 CLOSED: dict[str, Any] = {
     "upheld": True, "minutes": "12.5", "affected": 300, "compensation": "20.00", "currency": "CNY", "late": False,
+    "start": "2026-10-03T08:15:00Z", "end": "2026-10-03T08:27:30Z",
 }  # fmt: skip
 CONTENT: dict[str, Any] = {"partner": "P-1", "contract": "C-1", "content": "song 7", "product": "ringtone"}
+DUE = "2026-10-05T18:00:00+08:00"
+ORDER: dict[str, Any] = {"partner": "P-1", "order": "O-1"}
+PROCESS: dict[str, Any] = {"partner": "P-1", "scorecard": "agents", "period": "2026-10", "author": "Li"}
 POINTS: dict[str, Any] = {"partner": "P-1", "program": "club", "reason": "agreed"}
 GRADE: dict[str, Any] = {
     "partner": "P-1", "scorecard": "agents", "period": "2026-10", "reason": "agreed", "author": "Li",
@@ -41,7 +45,8 @@ MODEL: dict[str, Any] = {
     "partner_kinds": ["agent"], "qualifications": ["licence"], "courses": ["basics"], "rulebooks": ["simple"],
     "authorisation": True, "published_content": True, "deposit": "1000.50", "currency": "CNY", "calendar": "monthly",
     "days": {"publish_by": 5, "dispute_until": 15, "pay_by": 30},
-    "service_times": [{"kind": "complaint", "minutes": 480, "severity": "high"}],
+    "service_times": [{"kind": "complaint", "minutes": 480, "severity": "high"},
+                      {"kind": "failure", "minutes": 240, "report_within": 60}],
     "working_time": {"begins": 540, "ends": 1080, "weekdays": [1, 2, 3, 4, 5], "holidays": ["2026-10-01"]},
 }  # fmt: skip
 
@@ -97,7 +102,7 @@ MESSAGES = [
     ),
     message("billing.collected", "1", {"contract": "C-1", "amount": "1", "currency": "CNY"}),
     message("advance.paid", "1", {"contract": "C-1", "amount": "5000", "currency": "CNY", "product": "album"}),
-    message("case.opened", "1", CASE),
+    message("case.opened", "1", CASE | {"start": "2026-10-03T16:15:00+08:00"}),
     message("case.acknowledged", "1", CASE),
     message("case.answered", "1", CASE | {"on_time": True, "minutes": 90}),
     message("case.escalated", "1", CASE),
@@ -111,6 +116,18 @@ MESSAGES = [
     message("content.reviewed", "1", CONTENT | {"approved": True}),
     message("content.published", "1", CONTENT),
     message("content.withdrawn", "1", CONTENT),
+    message(
+        "provisioning.ordered",
+        "1",
+        ORDER
+        | {"contract": "C-1", "due": DUE, "content": "song 7", "service": "sms", "product": "ringtone", "author": "Li"},
+    ),
+    message("provisioning.done", "1", ORDER),
+    message("provisioning.failed", "1", ORDER | {"reason": "no capacity"}),
+    message("assessment.published", "1", PROCESS),
+    message("assessment.appealed", "1", PROCESS | {"reason": "counted twice"}),
+    message("assessment.decided", "1", PROCESS | {"granted": True, "grade": "A", "reason": "it was", "approver": "Wu"}),
+    message("assessment.finalised", "1", PROCESS),
     message("points.adjusted", "1", POINTS | {"points": "-12.5", "author": "Li", "approver": "Wu"}),
     message("points.burned", "1", POINTS | {"points": "0.50", "reference": "gift 7"}),
     message("assessment.overridden", "1", GRADE | {"grade": "A", "score": "91.5", "approver": "Wu"}),
@@ -180,6 +197,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, bool]] = [
     ("training.completed", {"partner": "P-1"}, "data.course: is missing", True),
     ("training.completed", {"partner": "P-1", "course": "basics", "expires": "soon"}, "data.expires", False),
     ("content.reviewed", CONTENT, "data.approved: is missing", True),
+    ("case.closed", {**CASE, "start": DUE, "end": "2026-10-05T09:59:59Z"}, "a failure ends after it starts", False),
+    ("provisioning.ordered", {**ORDER, "contract": "C-1", "due": DUE}, "an order is for something", False),
+    ("provisioning.done", {**ORDER, "on_time": True}, "data.on_time: unknown field", True),
+    ("assessment.decided", {**PROCESS, "granted": True, "reason": "x", "approver": "Wu"}, "granted and grade go together", False),
+    ("assessment.decided", {**PROCESS, "granted": False, "grade": "A", "reason": "x", "approver": "Wu"},
+     "granted and grade go together", False),
     ("points.adjusted", {**POINTS, "points": "1", "author": "Li"}, "data.approver: is missing", True),
     ("service.reviewed", {**SERVICE, "approved": False, "author": "Li"}, "a rejection has a reason", False),
     ("deposit.paid", {**DEPOSIT, "amount": "0"}, "data.amount", True),

@@ -77,7 +77,10 @@ def assessed(store: Store) -> Periods:
     chains.assessed(store)
     close(store, OCTOBER)
     complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True}
-    take(store, *(message("case.closed", f"y{i}", complaint, "2026-10-30T00:00:00Z") for i in range(9)))
+    take(
+        store,
+        *(message("case.closed", f"y{i}", complaint | {"case": f"Y-{i}"}, "2026-10-30T00:00:00Z") for i in range(9)),
+    )
     asked = {"partner": "P-1", "scorecard": "simple", "period": "2026-10", "reason": "late complaints", "author": "ann"}
     take(store, message("assessment.reassessed", "again", asked))
     assert scoring.reassess(store, OCTOBER, NOW) == {"simple": 1}

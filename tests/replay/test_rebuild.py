@@ -28,6 +28,7 @@ from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import NOW, _emptied, _World, acts, approved
 from tests.settlement import test_chains as chains
+from tests.settlement import test_contents as contents
 from tests.settlement import test_qualifications as qualifications
 from tests.settlement import test_services as services
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
@@ -105,6 +106,9 @@ def everything(store: Store) -> None:
     take(store, charge("last", "11", 12), charged("unknown", "C-99"))
     take(store, qualifications.model(), qualifications.submitted(), qualifications.step("approved"))
     take(store, *services.on_trial(), deposit("paid", "10"))
+    take(store, contents.order("O-1", "2026-10-05T12:00:00Z"), contents.content("published", "2026-10-02T00:00:00Z"))
+    shown = {"scorecard": "simple", "period": "2026-10", "partner": "P-1", "author": "ann"}
+    take(store, message("assessment.published", "shown", shown))
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:

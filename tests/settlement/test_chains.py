@@ -274,7 +274,10 @@ def test_a_score_is_computed_again_where_somebody_asks(store: Store) -> None:
     assessed(store)
     closing.close(store, OCTOBER, NOW)
     complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True}
-    take(store, *(message("case.closed", f"y{i}", complaint, "2026-10-30T00:00:00Z") for i in range(9)))
+    take(
+        store,
+        *(message("case.closed", f"y{i}", complaint | {"case": f"Y-{i}"}, "2026-10-30T00:00:00Z") for i in range(9)),
+    )
     assert standing(store, "P-1").grade == "A"
     assert scoring.reassess(store, OCTOBER, NOW) == {}
     asked = {"partner": "P-1", "scorecard": "simple", "period": "2026-10", "reason": "late complaints", "author": "ann"}

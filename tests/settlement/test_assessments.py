@@ -1,0 +1,215 @@
+"""A score on its way: computed, published, appealed, decided, final; and what a granted appeal and a veto move."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from consumers.suspense import recycle_ripe
+from engine.events import decoded
+from engine.period import Period
+from engine.settlement import closing, following, points, scoring
+from engine.settlement.finalising import NotIssued, Proposed, proposed
+from engine.settlement.statements import view
+from engine.store import log, relations
+from engine.store.database import Store
+from engine.store.relations import Relation
+from replay import known
+from replay.rebuild.running import rebuild
+from replay.restate import restate
+from tests.histories import message, registered, signed
+from tests.settlement.test_chains import DECEMBER, NOVEMBER, NOW, OCTOBER, amounts, book, charge
+from tests.settlement.test_recording import clock, kept, store, take
+
+__all__ = ["store"]
+
+MEASURES = (
+    ", complaints: {event: case.closed, count: events, where: {kind: complaint, upheld: 'yes'}}"
+    ", frauds: {event: case.closed, count: events, where: {kind: complaint, severity: critical, upheld: 'yes'}}"
+)
+BOOK = """\
+  - {name: share, amount: 50% * sales}
+  - name: payable
+    coefficient: {of: share, grade: this, factors: {A: 110%, B: 90%, D: 0%}, ungraded: 100%}
+    round: half_up
+points:
+  earn: [{name: sales points, of: share, rate: 1}]
+  levels: {of: balance, bands: [{name: basic, from: 0}]}
+assessment:
+  metrics:
+    - {name: complaints, weight: 100%, value: complaints, linear: [{at: 0, score: 100}, {at: 4, score: 0}]}
+  vetoes: [{name: fraud, of: frauds, grade: D}]
+  grades: [{below: 10, grade: D}, {below: 80, grade: B}, {upto: 100, grade: A}]
+  consequences: {A: {points: 25}, B: {action: warning}, D: {action: suspend}}
+"""
+KEY = {"scorecard": "simple", "period": "2026-10", "partner": "P-1"}
+
+
+def step(name: str, **said: Any) -> bytes:
+    return message(f"assessment.{name}", f"{name}-{said}", KEY | {"author": "ann"} | said, "2026-11-05T00:00:00Z")
+
+
+def appealed(**said: Any) -> bytes:
+    return step("appealed", author="eve", reason="one was no complaint", **said)
+
+
+def granted(**said: Any) -> bytes:
+    return step("decided", **{"granted": True, "grade": "A", "reason": "it was a question", "approver": "bob"} | said)
+
+
+DISMISSED = {"granted": False, "reason": "it was one", "approver": "bob"}
+
+
+def complaint(id: str, **said: Any) -> bytes:
+    data = {"case": id, "partner": "P-1", "kind": "complaint", "upheld": True}
+    return message("case.closed", f"close-{id}", data | said, "2026-10-05T00:00:00Z")
+
+
+def closed(store: Store, *more: bytes) -> None:
+    """One complaint of at most 4: the score is 75, a B; 50% of 1,000 times 90% is 450."""
+    take(store, registered(), signed(valid_from="2026-10-01"), book(BOOK, measures=MEASURES))
+    take(store, charge("1", "1000", 10), complaint("K-1"), *more)
+    assert closing.close(store, OCTOBER, NOW).closed == 1
+
+
+def state(store: Store) -> Any:
+    with store.reading() as cursor:
+        return relations.known(cursor, [("assessment", "simple\x1f2026-10\x1fP-1")])[
+            "assessment", "simple\x1f2026-10\x1fP-1"
+        ].state
+
+
+def standing(store: Store) -> scoring.Standing:
+    with store.reading() as cursor:
+        (found,) = scoring.of_partner(cursor, "P-1", OCTOBER)
+    return found
+
+
+def test_a_score_is_published_only_once_it_is_issued(store: Store) -> None:
+    take(store, registered(), step("published"))
+    assert kept(store) == [("suspended", "not-there")]
+    closed(store)
+    # Issuing it is noted, so that the next message that arrives, or the next start, tries it.
+    assert recycle_ripe(store, clock) == 1
+    assert (state(store).state, state(store).published) == ("published", 1)
+
+
+def test_who_appeals_writes_or_misnames_a_grade_cannot_decide_it(store: Store) -> None:
+    closed(store)
+    early = step("appealed", author="eve", reason="too early")
+    take(store, early, step("published"), step("published", author="bob"), appealed(), granted(author="bob"),
+         granted(approver="eve"), granted(author="eve"), granted(grade="Z"), step("finalised"))  # fmt: skip
+    # Before it is published, and twice; by whom it is not to be decided; by no such grade; and while the appeal is open.
+    found = [code for _, code in kept(store)]
+    assert found == [
+        "wrong-state", "wrong-state", "approver-is-author", "own-approval", "own-approval", "no-such-grade", "wrong-state",
+    ]  # fmt: skip
+    assert state(store).state == "appealed"
+
+
+def test_what_is_final_is_neither_appealed_nor_overridden_nor_computed_again(store: Store) -> None:
+    closed(store)
+    by_hand = KEY | {"author": "ann", "reason": "x"}
+    take(store, step("published"), step("finalised"), appealed(), granted(),
+         message("assessment.overridden", "o", by_hand | {"approver": "bob", "grade": "A"}),
+         message("assessment.reassessed", "r", by_hand))  # fmt: skip
+    assert kept(store) == [("suspended", "wrong-state")] * 4
+    assert (standing(store).grade, scoring.reassess(store, OCTOBER, NOW)) == ("B", {})
+
+
+def test_a_granted_appeal_after_closing_becomes_an_adjustment_on_the_next_statement(store: Store) -> None:
+    closed(store)
+    assert (amounts(store, OCTOBER)["payable"], standing(store).grade) == ("450.00", "B")
+    assert restate(store, NOW).restated == ()
+    take(store, step("published"), appealed(), granted(), step("finalised"))
+    assert kept(store) == []
+    assert (standing(store).grade, standing(store).score.assessed, state(store).state) == ("A", "B", "final")
+    # 500 at 110% instead of 90%: 550, so 100 more; and the 25 points of an A.
+    (made,) = restate(store, NOW).restated
+    assert [cause["cause"] for cause in made.causes] == ["grade"]
+    take(store, charge("2", "200", 11))
+    assert closing.close(store, NOVEMBER, NOW).closed == 1
+    with store.reading() as cursor:
+        said = view(cursor, "C-1", NOVEMBER).statement
+        (account,) = points.accounts(cursor, "P-1", date(2026, 11, 30))
+    # November: 50% of 200 at 110%, since nobody complained.
+    adjusted = [row["amount"] for each in said["adjustments"] for row in each["payable"]]
+    assert (said["payable"], adjusted, said["due"][0]["amount"]) == ("110.00", ["100.00"], "210.00")
+    # 500 and 100 of share, and 25 for each A.
+    assert account.account.balance == Decimal(650)
+    assert restate(store, NOW).restated == ()
+    assert rebuild(store).equal
+
+
+@pytest.mark.parametrize("shut", [False, True])
+def test_a_complaint_is_followed_through_the_grade_to_the_money(store: Store, shut: bool) -> None:
+    take(store, registered(), signed(valid_from="2026-10-01"), book(BOOK, measures=MEASURES))
+    take(store, charge("1", "1000", 10), complaint("K-1", contract="C-1"))
+    if shut:
+        closing.close(store, OCTOBER, NOW)
+    with store.reading() as cursor:
+        found = following.follow(cursor, "K-1")
+    # Without the complaint the grade were A: 110% of 500 instead of 90%.
+    assert [(each.name, each.value, each.without) for each in found.statements[0].lines] == [("payable", 450, 550)]
+    assert [(each.grade, each.grade_without) for each in found.scores] == [("B", "A")]
+
+
+def test_a_dismissed_appeal_moves_nothing(store: Store) -> None:
+    closed(store)
+    take(store, step("published"), appealed(), step("decided", **DISMISSED), step("finalised"))
+    assert (kept(store), standing(store).grade, state(store).granted) == ([], "B", False)
+    assert restate(store, NOW).restated == ()
+
+
+def test_a_score_that_was_computed_again_is_published_again(store: Store) -> None:
+    closed(store)
+    take(store, step("published"), complaint("K-2"))
+    take(store, message("assessment.reassessed", "again", KEY | {"author": "ann", "reason": "K-2"}))
+    assert scoring.reassess(store, OCTOBER, NOW) == {"simple": 1}
+    take(store, step("published", author="bob"))
+    assert (kept(store), state(store).published) == ([], 2)
+
+
+def test_what_is_known_of_grades_is_the_same_by_events_and_by_tables(store: Store) -> None:
+    closed(store)
+    take(store, step("published"), appealed(), granted())
+    with store.reading() as cursor:
+        told = [(at, decoded(name, bytes_)) for at, name, bytes_ in log.told(cursor, after=0, to=10**9)]
+        assert known.of(told, position=10**9, rules_position=10**9).overrides == known.live(cursor).overrides != {}
+
+
+def services(store: Store, monkeypatch: pytest.MonkeyPatch, period: str = "2026-10") -> list[Proposed]:
+    """What would be proposed for a partner with a live, a trial and an exited service."""
+
+    class Service(msgspec.Struct):
+        service: str
+        contract: str
+        state: str
+        proposed: str | None = None
+
+    held = [
+        Relation("service", name, 1, Service(name, "C-1", state))
+        for name, state in (("game", "exited"), ("mms", "live"), ("sms", "trial"))
+    ]
+    monkeypatch.setattr(relations, "listed", lambda *_, **__: held)
+    with store.reading() as cursor:
+        return proposed(cursor, "simple", Period.parse(period), "P-1")
+
+
+def test_a_veto_proposes_that_running_services_be_suspended_and_a_grade_does_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed(store, complaint("K-2", severity="critical"))
+    assert amounts(store, OCTOBER)["payable"] == "0.00"
+    found = services(store, monkeypatch)
+    assert [(each.service, each.contract, each.reason, each.cause) for each in found] == [
+        (name, "C-1", "grade D by veto fraud", "assessment simple 2026-10") for name in ("mms", "sms")
+    ]
+    take(store, step("published"), appealed(), granted(grade="B"))
+    assert services(store, monkeypatch) == []
+    with pytest.raises(NotIssued):
+        services(store, monkeypatch, str(DECEMBER))
