@@ -15,8 +15,11 @@ from typing import Any, ClassVar, get_args
 
 import msgspec
 
+from engine.events.agency import AuthorisationEvent, AuthorisationGranted, AuthorisationRevoked
 from engine.events.base import Event, joined
+from engine.events.courses import CourseEvent, CourseOffered, CourseWithdrawn
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.leads import LeadAccepted, LeadEvent, LeadLost, LeadRegistered, LeadRejected, LeadWon
 from engine.events.qualified import (
     CooperationModelPublished,
     QualificationApproved,
@@ -178,7 +181,7 @@ RulebookEvent = RulebookPublished
 StatementEvent = StatementClosed | StatementRestated
 VolumeEvent = UsageRecorded | BillingCharged | BillingRefunded | BillingWrittenOff | BillingCollected | AdvancePaid
 # Those that are folded into partner facts.
-CountedEvent = CaseEvent | TrainingEvent | ContentEvent
+CountedEvent = CaseEvent | TrainingEvent | ContentEvent | LeadEvent
 
 VOLUME: dict[str, type[StreamedEvent]] = {event.NAME: event for event in get_args(VolumeEvent)}
 
@@ -199,6 +202,7 @@ ISSUED: dict[str, type[Event]] = {
 _TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublished)
 BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished, CooperationModelPublished)}
 BY_NAME |= VOLUME | REPORTED | ISSUED
+BY_NAME |= {event.NAME: event for event in (CourseOffered, CourseWithdrawn)}
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders = {name: msgspec.json.Decoder(event) for name, event in BY_NAME.items()}
@@ -224,6 +228,9 @@ __all__ = [
     "AssessmentEvent",
     "AssessmentOverridden",
     "AssessmentReassessed",
+    "AuthorisationEvent",
+    "AuthorisationGranted",
+    "AuthorisationRevoked",
     "BillingCharged",
     "BillingCollected",
     "BillingRefunded",
@@ -245,9 +252,18 @@ __all__ = [
     "ContractTerminated",
     "CooperationModelPublished",
     "CountedEvent",
+    "CourseEvent",
+    "CourseOffered",
+    "CourseWithdrawn",
     "Event",
     "FxRatePublished",
     "LatePolicy",
+    "LeadAccepted",
+    "LeadEvent",
+    "LeadLost",
+    "LeadRegistered",
+    "LeadRejected",
+    "LeadWon",
     "PartnerEvent",
     "PartnerRegistered",
     "PeriodClosed",

@@ -64,6 +64,8 @@ class CaseReopened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=
 class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step of a partner's people through a course."""
 
+    KIND: ClassVar[str] = "training"
+    KEY: ClassVar[tuple[str, ...]] = ("partner", "course", "participant")
     course: str
     participant: str | None = None
 

@@ -11,7 +11,7 @@ from typing import TypeGuard
 import msgspec
 import polars as pl
 
-from engine.events import CaseEvent, ContentEvent, CountedEvent, TrainingEvent
+from engine.events import CaseEvent, ContentEvent, CountedEvent, LeadEvent, TrainingEvent
 from engine.facts import PARTNER_FIELDS
 from engine.money import MICROS
 from engine.period import located
@@ -34,6 +34,7 @@ KEY = ["partner", "contract", "day", "event", "field", "dimensions"]
 _CASE = ("contract", "kind", "product", "service", "severity")
 _TRAINING = ("contract", "course")
 _CONTENT = ("contract", "product")
+_LEAD = ("contract", "product")
 
 # The dimensions of each event's facts, in alphabetical order.
 DIMENSIONS = {
@@ -49,12 +50,17 @@ DIMENSIONS = {
     "content.reviewed": ("approved", "contract", "product"),
     "content.published": ("contract", "on_time", "product"),
     "content.withdrawn": _CONTENT,
+    "lead.registered": _LEAD,
+    "lead.accepted": _LEAD,
+    "lead.rejected": _LEAD,
+    "lead.won": _LEAD,
+    "lead.lost": _LEAD,
 }
 
 
 def is_counted(event: object) -> TypeGuard[CountedEvent]:
     """Whether facts are made of the event."""
-    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent))
+    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent, LeadEvent))
 
 
 def fold(events: Iterable[CountedEvent], time_zones: Mapping[str, str]) -> pl.DataFrame:
