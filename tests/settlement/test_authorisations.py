@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,12 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.suspense import recycle_all
+from engine.settlement import closing
 from engine.settlement.recording import Slice, record
+from engine.settlement.statements import digest, view
 from engine.store import volumes
 from engine.store.database import Store
 from replay.rebuild.running import rebuild
 from tests.histories import charged, message, messages, registered, signed
 from tests.replay.test_restate import _emptied
+from tests.settlement.test_chains import NOW, OCTOBER, book
 from tests.settlement.test_qualifications import model
 from tests.settlement.test_recording import CHANNEL, clock, kept, live, store, take
 
@@ -215,3 +219,46 @@ def test_the_count_follows_from_the_log_however_it_is_cut(store: Store, history:
     assert ends[0] == ends[1]
     assert used(store, "B-1")[0] <= 1
     assert rebuild(store, fresh=True).equal
+
+
+CHAIN = """\
+  - {name: commission, amount: 10% * sales}
+  - {name: payable, amount: commission, round: half_up}
+"""
+SHARED = """\
+split:
+  of: payable
+  among:
+    - {party: partner, portion: 70%}
+    - {party: parent, portion: 20%}
+    - {party: parent 2, portion: remaining}
+"""
+
+
+def test_a_sub_agents_commission_is_shared_along_the_chain_to_the_last_cent(agents: Store) -> None:
+    take(agents, book(CHAIN, more=SHARED), granted(), granted("A-2", "C-2", "P-2", parent="A-1"))
+    take(agents, granted("A-3", "C-3", "P-3", parent="A-2"))
+    # 10% of 3,333.40 is 333.34: 70% is 233.338, 20% is 66.668, and 10% 33.334; down to cents that is 233.33, 66.66 and 33.33,
+    # which leaves 2 cents, one each from the top.
+    take(agents, charged("1", "C-3", "3000.00"), charged("2", "C-3", "333.40"), charged("3", "C-9"))
+    with agents.reading() as cursor:
+        said = view(cursor, "C-3", OCTOBER).statement
+    assert [(each["party"], each["amount"]) for each in said["parties"]] == [
+        ("partner", "233.34"), ("parent", "66.67"), ("parent 2", "33.33"),
+    ]  # fmt: skip
+    assert said["payable"] == "333.34"
+    assert sum(Decimal(each["amount"]) for each in said["parties"]) == Decimal(said["payable"])
+    assert said["agents"] == {"parent": "P-2", "parent 2": "P-1"}
+    assert closing.close(agents, OCTOBER, NOW, "C-3").closed == 1
+    with agents.reading() as cursor:
+        issued = view(cursor, "C-3", OCTOBER).statement
+    assert (issued["state"], issued["agents"], issued["parties"]) == ("closed", said["agents"], said["parties"])
+    assert digest(issued) == issued["digest"]
+
+
+def test_an_event_that_is_not_authorised_earns_nothing(agents: Store) -> None:
+    take(agents, book(CHAIN), granted(regions=["GD"]))
+    # Only the first is in Guangdong: 10% of 500.
+    take(agents, charged("1", amount="500", attributes={"region": "GD"}), charged("2", amount="900"))
+    with agents.reading() as cursor:
+        assert view(cursor, "C-1", OCTOBER).statement["payable"] == "50.00"
