@@ -15,11 +15,13 @@ from typer.exceptions import Abort, TyperException
 from console import (
     archiving,
     auditing,
+    authorising,
     comparing,
     demo,
     demo_replay,
     explaining,
     intake,
+    leads,
     partners,
     qualifying,
     rebuilding,
@@ -30,6 +32,7 @@ from console import (
     standing,
     status,
     suspense,
+    training,
 )
 from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
 from consumers.files import UnreadableFile
@@ -58,6 +61,9 @@ app.add_typer(partners.partner, name="partner")
 app.add_typer(partners.contract, name="contract")
 app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
+app.add_typer(authorising.app, name="authorisation")
+app.add_typer(training.app, name="course")
+app.add_typer(leads.app, name="lead")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)
