@@ -27,8 +27,11 @@ from replay.rebuild.running import Rebuilt, rebuild, rollback
 from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import NOW, _emptied, _World, acts, approved
+from tests.settlement import test_authorisations as agency
 from tests.settlement import test_chains as chains
+from tests.settlement import test_leads as leads
 from tests.settlement import test_qualifications as qualifications
+from tests.settlement import test_training as training
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_recording import store, take
 from tests.settlement.test_reporting import case
@@ -102,6 +105,8 @@ def everything(store: Store) -> None:
     restate(store, NOW)
     take(store, charge("last", "11", 12), charged("unknown", "C-99"))
     take(store, qualifications.model(), qualifications.submitted(), qualifications.step("approved"))
+    take(store, agency.granted(contract="C-14", volume_max=9, meter="sms"), agency.sold("sold", 2, "C-14"))
+    take(store, leads.lead(), leads.step("accepted"), leads.step("won"), training.offered(), training.step("enrolled"))
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:

@@ -39,7 +39,8 @@ def revoked(authorisation: str = "A-1", valid_to: str = "2026-10-01", partner: s
 
 
 def sold(id: str, quantity: int, contract: str = "C-1", meter: str = "sms", **said: Any) -> bytes:
-    return message("usage.recorded", id, {"contract": contract, "meter": meter, "quantity": quantity} | said)
+    time = said.pop("time", "2026-10-03T08:15:00Z")
+    return message("usage.recorded", id, {"contract": contract, "meter": meter, "quantity": quantity} | said, time)
 
 
 def used(store: Store, *names: str) -> list[int]:
