@@ -16,6 +16,7 @@ from console.relating import (
     OfPartner,
     Time,
     found,
+    in_units,
     print_list,
     print_one,
     record,
@@ -207,7 +208,7 @@ def show_model(
 ) -> None:
     """A model's versions, or the one in force on a day."""
     if at is None:
-        show("cooperation_model", name, as_json=as_json)
+        show("cooperation_model", name, as_json=as_json, shown=_model)
         return
     known = found("cooperation_model", name)
     version = cooperation_model.on(known.state, at)
@@ -215,11 +216,22 @@ def show_model(
         refuse(
             f"no version of cooperation model {name} is in force on {at}; the first begins on {known.state.versions[0].valid_from}"
         )
-    told = msgspec.to_builtins(version)
-    print_one({field: value for field, value in told.items() if field not in {"source", "id", "time"}}, as_json=as_json)
+    print_one(_version(msgspec.to_builtins(version)), as_json=as_json)
+
+
+def _version(told: dict[str, Any]) -> dict[str, Any]:
+    """A version as it was published, without how it was sent."""
+    return in_units({name: value for name, value in told.items() if name not in {"source", "id", "time"}}, "deposit")
+
+
+def _model(told: dict[str, Any], _: Relation) -> dict[str, Any]:
+    versions = [_version(each) for each in told["versions"]]
+    latest = {name: versions[-1][name] for name in ("kind", "valid_from")} | {"latest": versions[-1]["version"]}
+    return told | latest | {"versions": versions}
 
 
 @model.command("list")
 def show_models(limit: Limit = 20, as_json: AsJson = False) -> None:
     """The catalogue."""
-    show_list("cooperation_model", ("model", "versions"), partner=None, limit=limit, as_json=as_json)
+    columns = ("model", "kind", "latest", "valid_from")
+    show_list("cooperation_model", columns, partner=None, limit=limit, as_json=as_json, shown=_model)

@@ -146,9 +146,14 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
     match value:
         case None:
             return ""
-        case list():
-            return "\n".join(_text(each) for each in value)
+        case list() | tuple():
+            return "\n".join(_stretch(each) if isinstance(each, (list, tuple)) else _text(each) for each in value)
         case dict():
             return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
         case _:
             return str(value)
+
+
+def _stretch(days: Sequence[Any]) -> str:
+    """Lists within lists are stretches of days."""
+    return " up to ".join("further notice" if each is None else _text(each) for each in days)

@@ -209,7 +209,7 @@ def _check_revocation(known: Authorisation | None, command: AuthorisationRevoked
         raise SubAgentsStand(
             f"{what} cannot end on {command.valid_to} while sub-agents sell within it: {', '.join(longer[:5])}"
             + (f" and {len(longer) - 5} more" if len(longer) > 5 else "")  # noqa: PLR2004
-            + "; revoke those first, as of the same day or an earlier one, then send this under a new id, and write this "
+            + "; revoke those first, as of the same day or an earlier one, and then this under a new id, and write this "
             "message off"
         )
 

@@ -154,7 +154,7 @@ def _check_first(known: Lead, others: Sequence[Lead], day: date) -> None:
         raise LeadConflict(
             f"lead {known.lead} of partner {known.partner} is registration {known.place} of customer {known.customer} for "
             f"{known.product}, and lead {first.lead} of partner {first.partner}, registration {first.place}, is {first.state} "
-            f"and stands until {first.expires}; reject one of them, or accept this when the other has expired, under a new id, "
+            f"and stands until {first.expires}; reject one of them, or accept this under a new id when the other has expired, "
             "and write this message off"
         )
 

@@ -60,10 +60,10 @@ def test_a_model_is_published_from_a_file_and_shown_by_day(partners: Settle, tmp
         took(partners, "model", "publish", str(path), "--by", "Li")
     assert partners("model", "show", "sp", "--at", "2026-10-31", "--json").json["version"] == 1
     second = partners("model", "show", "sp", "--at", "2026-11-01", "--json").json
-    assert (second["version"], second["deposit"], second["days"]["pay_by"]) == (2, 1_000_500_000, 30)
+    assert (second["version"], second["deposit"], second["days"]["pay_by"]) == (2, "1000.5", 30)
     assert "the first begins on 2026-01-01" in refused(partners, "model", "show", "sp", "--at", "2025-12-31")
     assert len(partners("model", "show", "sp", "--json").json["versions"]) == 2
-    assert [each["model"] for each in partners("model", "list", "--json").json] == ["sp"]
+    assert [(each["model"], each["latest"]) for each in partners("model", "list", "--json").json] == [("sp", 2)]
 
 
 NO_MODELS = [
@@ -99,6 +99,7 @@ def test_a_qualification_lapses_by_its_day_and_is_named_before(partners: Settle)
     assert [(each["qualification"], each["lapses"], each["days"]) for each in within] == [("L-1", "2026-11-01", 1)]
     assert len(partners("qualification", "expiring", "--within", "54", *at).json) == 2
     assert len(partners("qualification", "expiring", "--within", "53", *at).json) == 1
+    assert "2026-01-01 up to 2026-11-01" in partners("qualification", "show", "P-1", "L-1", "--at", "2026-10-31").out
     took(partners, "qualification", "renew", "P-1", "L-1", "--by", "Wu", "--from", "2026-11-01", "--to", "2027-11-01")
     assert partners("qualification", "expiring", "--within", "30", *at).json == []
     took(partners, "qualification", "revoke", "P-1", "L-1", "--by", "Wu", "--reason", "fraud", "--to", "2026-11-05")

@@ -16,6 +16,7 @@ from engine.settlement.recording import Slice, record
 from engine.settlement.statements import digest, view
 from engine.store import volumes
 from engine.store.database import Store
+from replay.audit.auditing import audit
 from replay.rebuild.running import rebuild
 from tests.histories import charged, message, messages, registered, signed
 from tests.replay.test_restate import _emptied
@@ -255,6 +256,7 @@ def test_a_sub_agents_commission_is_shared_along_the_chain_to_the_last_cent(agen
         issued = view(cursor, "C-3", OCTOBER).statement
     assert (issued["state"], issued["agents"], issued["parties"]) == ("closed", said["agents"], said["parties"])
     assert digest(issued) == issued["digest"]
+    assert audit(agents, OCTOBER).failed == []
 
 
 def test_an_event_that_is_not_authorised_earns_nothing(agents: Store) -> None:

@@ -11,6 +11,7 @@ from engine.settlement import closing, points
 from engine.settlement.statements import view
 from engine.store import relations
 from engine.store.database import Store
+from replay.audit.auditing import audit
 from replay.facts import verify
 from replay.rebuild.running import rebuild
 from replay.restate import restate
@@ -93,6 +94,8 @@ def test_a_won_lead_earns_its_commission_and_points(two: Store) -> None:
     assert account.account.balance == 100, "two leads at 50 points"
     assert not verify(two).differences
     assert rebuild(two).equal
+    assert closing.close(two, OCTOBER, NOW).closed == 2
+    assert audit(two, OCTOBER).failed == []
 
 
 def test_a_lead_won_late_is_an_adjustment(two: Store) -> None:
