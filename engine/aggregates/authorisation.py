@@ -23,7 +23,10 @@ _ALWAYS = date(1970, 1, 1)
 
 
 class Authorisation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`state` is granted or revoked; `valid_to` is that of the revocation, where it comes first. `volume_max` is in micros."""
+    """`state` is granted or revoked; `valid_to` is that of the revocation, where it comes first. `volume_max` is in micros.
+
+    `limited` is whether this or any within which it lies has a volume.
+    """
 
     authorisation: str
     partner: str
@@ -36,6 +39,7 @@ class Authorisation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     volume_max: int | None = None
     meter: str | None = None
     parent: str | None = None
+    limited: bool = False
     author: str | None = None
     reason: str | None = None
 
@@ -80,19 +84,26 @@ def under(parent: str) -> str:
     return f"under {parent}"
 
 
+# The group of those that hold only up to a volume.
+LIMITED = "limited"
+
+
 def decide(known: Authorisation | None, command: AuthorisationCommand, look: Look) -> AuthorisationCommand:
     """Raises NotThere, AlreadyThere, WrongState, OtherPartner, EndsBeforeItBegins, OtherParent, BeyondParent, SubAgentsStand."""
     match command:
         case AuthorisationGranted():
-            _check_grant(known, command, look)
+            parent = _check_grant(known, command, look)
+            limited = command.volume_max is not None or (parent is not None and parent.limited)
+            return msgspec.structs.replace(command, limited=limited)
         case AuthorisationRevoked():
             _check_revocation(known, command, look)
+            return command
         case _:
             assert_never(command)
-    return command
 
 
-def _check_grant(known: Authorisation | None, command: AuthorisationGranted, look: Look) -> None:
+def _check_grant(known: Authorisation | None, command: AuthorisationGranted, look: Look) -> Authorisation | None:
+    """Returns that of the agent above."""
     what = f"authorisation {command.authorisation}"
     if known is not None:
         raise AlreadyThere(
@@ -122,6 +133,7 @@ def _check_grant(known: Authorisation | None, command: AuthorisationGranted, loo
                 f"{what} lies within {parent.authorisation}, and {beyond}; grant no more than that under a new id, and write "
                 "this message off"
             )
+    return parent
 
 
 def _agent(contract: str | None) -> str:
@@ -230,6 +242,7 @@ def evolve(known: Authorisation | None, event: AuthorisationCommand) -> Authoris
                 volume_max=event.volume_max,
                 meter=event.meter,
                 parent=event.parent,
+                limited=event.limited,
                 author=event.author,
             )
         case AuthorisationRevoked():
@@ -260,6 +273,8 @@ def groups(known: Authorisation) -> Iterator[str]:
     yield of_contract(known.contract)
     if known.parent is not None:
         yield under(known.parent)
+    if known.limited:
+        yield LIMITED
 
 
 AGGREGATE = Aggregate(KIND, Authorisation, decide, evolve, standings, requirements, groups)

@@ -21,7 +21,8 @@ class AuthorisationGranted(AuthorisationEvent, frozen=True, kw_only=True, omit_d
     """The agent may sell `products` in `regions` (none named: all) on the days from `valid_from` up to, and without, `valid_to`.
 
     `volume_max`, in micros, is up to how much: of the quantities of `meter`, or without one of charges less refunds, in the
-    contract's currency. `parent` is the authorisation of the agent above, within which a sub-agent's lies.
+    contract's currency. `parent` is the authorisation of the agent above, within which a sub-agent's lies. `limited` is whether
+    this or any within which it lies has a volume: the engine says so when it records it.
     """
 
     NAME: ClassVar[str] = "authorisation.granted"
@@ -32,6 +33,7 @@ class AuthorisationGranted(AuthorisationEvent, frozen=True, kw_only=True, omit_d
     volume_max: int | None = None
     meter: str | None = None
     parent: str | None = None
+    limited: bool = False
 
 
 class AuthorisationRevoked(AuthorisationEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

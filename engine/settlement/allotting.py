@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from engine.aggregates.allotment import Allotment, Sale, Steps
-from engine.aggregates.authorisation import KIND
+from engine.aggregates.authorisation import KIND, LIMITED
 from engine.aggregates.standing import CLOSED, REGION
 from engine.events import Event, StreamedEvent, decoded
 from engine.period import located
@@ -21,21 +21,24 @@ from engine.store.database import Rows
 
 
 def loaded(cursor: Rows, contracts: Iterable[str], changed: History) -> Allotment | None:
-    """The authorisations of the contracts, with those that `changed` meanwhile at every point of it; None where there are none."""
+    """The authorisations of those of the contracts that have a limited one, with all within which these lie, those that `changed`
+    meanwhile at every point of it; None where there are none.
+    """
     own = _authorisations(changed)
     named = set(contracts)
-    steps: dict[str, Steps] = {id_: each for id_, each in own.items() if _latest(each).contract in named}
-    for relation in relations.of_contracts(cursor, KIND, named):
-        steps.setdefault(relation.id, own.get(relation.id) or [(-1, relation.state)])
-    if not steps:
+    limited = relations.contracts_in(cursor, KIND, LIMITED, named)
+    limited |= named & {state.contract for each in own.values() if (state := _latest(each)).limited}
+    if not limited:
         return None
-    missing = _parents(steps)
-    while missing:
+    steps: dict[str, Steps] = {id_: each for id_, each in own.items() if _latest(each).contract in limited}
+    for relation in relations.of_contracts(cursor, KIND, limited):
+        steps.setdefault(relation.id, [(-1, relation.state)])
+    while missing := _parents(steps):
         known = relations.known(cursor, [(KIND, id_) for id_ in missing if id_ not in own])
         steps |= {id_: own.get(id_) or [(-1, known[KIND, id_].state)] for id_ in missing}
-        missing = _parents(steps)
-    limited = [id_ for id_, each in steps.items() if _latest(each).volume_max is not None]
-    return Allotment(steps, volumes.used(cursor, limited)) if limited else None
+    return Allotment(
+        steps, volumes.used(cursor, [id_ for id_, each in steps.items() if _latest(each).volume_max is not None])
+    )
 
 
 def _authorisations(changed: History) -> dict[str, Steps]:
@@ -91,20 +94,19 @@ def before(cursor: Rows, told: Sequence[tuple[int, Event]]) -> History:
 
 def count(cursor: Rows, page: Sequence[Entry], changed: History) -> None:
     """Counts the events of a page of the log again. What is in the log had room when it was recorded."""
-    contracts = relations.contracts_with(cursor, KIND)
-    streams = {log.stream_id("contract", name): name for name in contracts}
+    streams = {log.stream_id("contract", name): name for name in relations.contracts_in(cursor, KIND, LIMITED)}
     mine = [entry for entry in page if entry.stream in streams]
     allotment = loaded(cursor, {streams[entry.stream] for entry in mine}, changed) if mine else None
     if allotment is None:
         return
-    wanted = {name for stream, name in streams.items() if name in allotment.limited}
-    read = [(entry.position, decoded(entry.name, entry.state)) for entry in mine if streams[entry.stream] in wanted]
+    read = [(entry.position, decoded(entry.name, entry.state)) for entry in mine]
     volume = [(position, event) for position, event in read if isinstance(event, StreamedEvent)]
     if not volume:
         return
     events, _ = columns([position for position, _ in volume], [event for _, event in volume], [REGION])
-    terms = registry.terms(cursor, sorted(wanted)).select("contract", "contract_currency", "calendar", "time_zone")
-    for sale in _sales(located(events.join(terms, on="contract", how="left")), wanted):
+    terms = registry.terms(cursor, sorted({event.contract for _, event in volume}))
+    own = terms.select("contract", "contract_currency", "calendar", "time_zone")
+    for sale in _sales(located(events.join(own, on="contract", how="left")), allotment.limited):
         why = allotment.take(sale)
         assert why is None, (sale, why)
     volumes.save(cursor, {id_: allotment.used[id_] for id_ in allotment.changed})

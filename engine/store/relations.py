@@ -64,10 +64,15 @@ def of_contracts(cursor: Rows, kind: str, contracts: Iterable[str]) -> list[Rela
     return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
 
 
-def contracts_with(cursor: Rows, kind: str) -> list[str]:
-    """The contracts to which any relation of the kind belongs."""
-    rows = cursor.execute("SELECT DISTINCT contract FROM relations WHERE kind = %s AND contract IS NOT NULL", (kind,))
-    return [row[0] for row in rows]
+def contracts_in(cursor: Rows, kind: str, name: str, among: Iterable[str] | None = None) -> set[str]:
+    """The contracts (`among` these) to which a relation of the kind in the group of that name belongs."""
+    chosen = None if among is None else list(among)
+    rows = cursor.execute(
+        "SELECT DISTINCT contract FROM relations JOIN relation_groups USING (kind, id) "
+        "WHERE kind = %s AND name = %s AND contract IS NOT NULL AND (%s::text[] IS NULL OR contract = ANY(%s))",
+        (kind, _hashed(name), chosen, chosen),
+    )
+    return {row[0] for row in rows}
 
 
 def grouped(cursor: Rows, kind: str, name: str) -> list[Relation]:
