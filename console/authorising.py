@@ -117,7 +117,7 @@ def show_all(partner: OfPartner = None, at: At = None, limit: Limit = 20, as_jso
     """Authorisations by their ids."""
     with opened() as store, store.reading() as cursor:
         told = _told(cursor, relations.listed(cursor, KIND, partner=partner), today(at))
-    columns = ("authorisation", "partner", "contract", "state", "volume_max", "sold", "parent")
+    columns = ("authorisation", "contract", "state", "volume_max", "sold", "parent")
     print_list(told, columns, limit=limit, as_json=as_json)
 
 

@@ -149,7 +149,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
         case list() | tuple():
             return "\n".join(_stretch(each) if isinstance(each, (list, tuple)) else _text(each) for each in value)
         case dict():
-            return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+            return ", ".join(f"{name} {_text(each)}".replace("\n", " ") for name, each in value.items())
         case _:
             return str(value)
 

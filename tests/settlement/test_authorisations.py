@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,3 +268,27 @@ def test_an_event_that_is_not_authorised_earns_nothing(agents: Store) -> None:
     take(agents, charged("1", amount="500", attributes={"region": "GD"}), charged("2", amount="900"))
     with agents.reading() as cursor:
         assert view(cursor, "C-1", OCTOBER).statement["payable"] == "50.00"
+
+
+def test_killed_anywhere_the_volume_is_what_the_log_says(agents: Store, database: str) -> None:
+    take(agents, granted(volume_max=1000, meter="sms"))
+    command = [sys.executable, "-m", "tests.agency_worker", database, "1000"]
+    for batches in (3, 40, 200):
+        process = subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        for _ in range(batches):
+            if not process.stdout.readline():
+                break
+        process.kill()
+        process.communicate()
+        with agents.reading() as cursor:
+            row = cursor.execute(
+                "SELECT sum(events), sum(value_micros), (SELECT count(*) FROM settle.suspense) FROM facts "
+                "WHERE event = 'usage.recorded'"
+            ).fetchone()
+            counted = volumes.used(cursor, ["A-1"])["A-1"]
+        assert row is not None
+        assert counted == row[1]
+    # 333 sales of 3 are 999, and no other fits: of 1,000 the others wait.
+    assert (counted, row[0], row[2]) == (999_000_000, 333, 667)
+    assert rebuild(agents).equal
