@@ -15,9 +15,9 @@ _Texts = Annotated[tuple[Text, ...], Field(min_length=1, max_length=NAMED_MAX)]
 
 
 class AuthorisationGrantedData(Told, json_schema_extra={"dependentRequired": {"meter": ["volume_max"]}}):
-    """An agent may sell under its contract: these products in these regions (none named: all), on the days from `valid_from` up
-    to, and without, `valid_to`, up to a volume of `meter`, or without one of charges less refunds. `parent` is the authorisation
-    of the agent above, within which a sub-agent's lies.
+    """An agent may sell under its contract: these products in these regions (attribute `region` of events; none named: all), on
+    the days from `valid_from` up to, and without, `valid_to`, up to a volume of `meter`, or without one of charges less refunds.
+    `parent` is the authorisation of the agent above, within which a sub-agent's lies.
     """
 
     authorisation: Text

@@ -121,6 +121,20 @@ def test_a_volume_of_money_is_charges_less_refunds_in_the_contracts_currency(age
     assert used(agents, "A-1") == [10]
 
 
+def test_what_is_refused_for_another_reason_takes_no_volume(agents: Store) -> None:
+    # The price of each is measured, and the first has no quantity to divide by.
+    take(agents, book(CHAIN, measures=", prices: {event: billing.charged, each: 'amount / quantity'}"))
+    take(
+        agents,
+        granted(volume_max=5),
+        charged("1", amount="5"),
+        charged("2", amount="5", quantity=1),
+        charged("3", quantity=1),
+    )
+    assert kept(agents) == [("suspended", "measure-fails"), ("suspended", "not-authorised")]
+    assert used(agents, "A-1") == [5]
+
+
 def chain(store: Store) -> None:
     take(
         store,
