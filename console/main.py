@@ -16,6 +16,7 @@ from console import (
     archiving,
     assessing,
     auditing,
+    authorising,
     cases,
     comparing,
     contents,
@@ -24,6 +25,7 @@ from console import (
     explaining,
     intake,
     journaling,
+    leads,
     outgoing,
     partners,
     qualifying,
@@ -36,6 +38,7 @@ from console import (
     standing,
     status,
     suspense,
+    training,
 )
 from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
 from consumers.files import UnreadableFile
@@ -70,6 +73,9 @@ app.add_typer(contents.content, name="content")
 app.add_typer(contents.provisioning, name="provisioning")
 app.add_typer(cases.app, name="case")
 app.add_typer(assessing.app, name="assessment")
+app.add_typer(authorising.app, name="authorisation")
+app.add_typer(training.app, name="course")
+app.add_typer(leads.app, name="lead")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)

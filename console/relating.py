@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -17,32 +17,88 @@ from engine.money import decimal_of_micros, plain
 from engine.store import relations
 from engine.store.relations import Relation
 
+
+def moment(text: str | datetime) -> datetime:
+    """A time with its zone; without one it is in UTC. Raises typer.BadParameter."""
+    try:
+        said = datetime.fromisoformat(text) if isinstance(text, str) else text
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time such as 2026-10-03T08:15:00Z") from None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
+
+
+def day(text: str | date) -> date:
+    """Raises typer.BadParameter."""
+    try:
+        return date.fromisoformat(text) if isinstance(text, str) else text
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day such as 2026-10-03") from None
+
+
 BY = typer.Option("--by", help="Who decides this, for the record.")
-ON = typer.Option("--time", help="When it happened, such as 2026-10-03T08:15:00Z (default: now).")
+ON = typer.Option(
+    "--time", help="When it happened, such as 2026-10-03T08:15:00Z (default: now).", parser=moment, metavar="TIME"
+)
+AT = typer.Option("--at", help="As of this day (default: today in UTC).", parser=day, metavar="DAY")
 _SHOWN = 20
 # Fields of states that are numbers in micros; they are shown as on the wire.
 _IN_MICROS = frozenset({"minutes", "lasted", "affected", "compensation"})
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+LIMIT = typer.Option("--limit", help="How many to show; 0 shows all.", min=0)
+
+By = Annotated[str, BY]
+Time = Annotated[datetime | None, ON]
+At = Annotated[date | None, AT]
+Limit = Annotated[int, LIMIT]
+OfPartner = Annotated[str | None, typer.Option("--partner", help="Only this partner's.")]
+
+# What of a state is shown, by its JSON and the relation.
+Shown = Callable[[dict[str, Any], Relation], dict[str, Any]]
+
+
+def today(at: date | None) -> date:
+    return at or clock().date()
 
 
 def record(type_: str, data: Mapping[str, Any], time: datetime | None, *, as_json: bool) -> None:
     """Records one event that a person asks for, and says so."""
+    record_all([Asked(type_, data, time)], as_json=as_json)
+
+
+def record_all(asked: Sequence[Asked], *, as_json: bool) -> None:
+    """Records events that a person asks for, all or none, and says so of the last of them."""
     with opened() as store:
-        ask(store, [Asked(type_, data, time)], clock)
+        ask(store, asked, clock)
+    for each in asked[:-1] if not as_json else ():
+        out.print(f"recorded {each.type}")
+    type_, data = asked[-1].type, asked[-1].data
     if as_json:
         print_json({"recorded": type_} | {name: value for name, value in data.items() if value is not None})
     else:
         out.print(f"recorded {type_}")
 
 
-def show(kind: str, *parts: str, as_json: bool) -> None:
-    """One relation as it stands."""
+def found(kind: str, *parts: str) -> Relation:
+    """The relation as it stands; refuses what is not there."""
     id_ = "\x1f".join(parts)
     with opened() as store, store.reading() as cursor:
-        found = relations.known(cursor, [(kind, id_)]).get((kind, id_))
-    if found is None:
+        known = relations.known(cursor, [(kind, id_)]).get((kind, id_))
+    if known is None:
         refuse(f"there is no {kind.replace('_', ' ')} {' '.join(parts)}; the list command shows those that are")
-    told = state_of(found)
+    return known
+
+
+def _as_it_is(told: dict[str, Any], _: Relation) -> dict[str, Any]:
+    return told
+
+
+def show(kind: str, *parts: str, as_json: bool, shown: Shown = _as_it_is) -> None:
+    """One relation as it stands."""
+    known = found(kind, *parts)
+    print_one(shown(state_of(known), known), as_json=as_json)
+
+
+def print_one(told: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(told)
         return
@@ -52,11 +108,22 @@ def show(kind: str, *parts: str, as_json: bool) -> None:
     out.print(table)
 
 
-def show_list(kind: str, columns: Iterable[str], *, partner: str | None, limit: int = _SHOWN, as_json: bool) -> None:
+def show_list(
+    kind: str,
+    columns: Iterable[str],
+    *,
+    partner: str | None,
+    limit: int = _SHOWN,
+    as_json: bool,
+    shown: Shown = _as_it_is,
+) -> None:
     """The relations of a kind, with the named fields of their states."""
     with opened() as store, store.reading() as cursor:
-        found = relations.listed(cursor, kind, partner=partner)
-    told = [state_of(each) for each in found]
+        known = relations.listed(cursor, kind, partner=partner)
+    print_list([shown(state_of(each), each) for each in known], columns, limit=limit, as_json=as_json)
+
+
+def print_list(told: Sequence[Mapping[str, Any]], columns: Iterable[str], *, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(told)
         return
@@ -75,6 +142,11 @@ def state_of(relation: Relation) -> dict[str, Any]:
     return told | {"version": relation.version}
 
 
+def in_units(told: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """With the named numbers of micros as decimal texts."""
+    return {name: plain(decimal_of_micros(value)) if name in names else value for name, value in told.items()}
+
+
 def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
     match value:
         case None:
@@ -84,7 +156,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
         case list() | tuple():
             return "\n".join(_row(each) for each in value)
         case dict():
-            return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+            return ", ".join(f"{name} {_text(each)}".replace("\n", " ") for name, each in value.items())
         case _:
             return str(value)
 

@@ -11,15 +11,16 @@ from engine.rules.model import Rulebook
 _BYTES_MAX = 262_144
 
 
-def read(path: Path) -> str:
+def read(path: Path, what: str = "rulebook") -> str:
+    """The text of a file of YAML; `what` says what is in it."""
     try:
         if path.stat().st_size > _BYTES_MAX:
-            refuse(f"{path} has more than {_BYTES_MAX:,} bytes; a rulebook is smaller than that")
+            refuse(f"{path} has more than {_BYTES_MAX:,} bytes; a {what} is smaller than that")
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        refuse(f"{path} is not text in UTF-8; a rulebook is a YAML file")
+        refuse(f"{path} is not text in UTF-8; a {what} is a YAML file")
     except OSError as error:
-        refuse(f"{path} cannot be read: {error.strerror}; name a rulebook file (YAML)")
+        refuse(f"{path} cannot be read: {error.strerror}; name a {what} file (YAML)")
 
 
 def read_sound(path: Path) -> tuple[Rulebook, str]:

@@ -126,7 +126,8 @@ def _amounts(said: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("", "payable", said["payable"], style="bold")
     for share in said["parties"]:
-        table.add_row("", f"  to {share['party']}", share["amount"])
+        who = said.get("agents", {}).get(share["party"])
+        table.add_row("", f"  to {share['party']}" + (f" ({who})" if who else ""), share["amount"])
     if "final" in said:
         table.add_section()
         for line in said["final"]["lines"]:

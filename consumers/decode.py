@@ -133,7 +133,9 @@ def _event(message: wire.Message[str, Data]) -> events.Event:
             return events.BY_NAME[message.type](source=message.source, id=message.id, time=_utc(message.time), **said)
 
 
-_IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score", "deposit", "amount"})
+_IN_MICROS = frozenset(
+    {"minutes", "affected", "compensation", "points", "score", "deposit", "amount", "volume_max", "value"}
+)
 
 
 def _stored(name: str, value: Any) -> Any:  # noqa: ANN401 - any field of any event
@@ -186,6 +188,8 @@ _LIMITS = {
     "compensation": f"{_SIX}, and not negative",
     "points": f"{_SIX}, and above 0 where points are burned",
     "score": _SIX,
+    "value": f"{_SIX}, and not negative",
+    "volume_max": f"{_SIX}, and above 0",
     "rate": "12 digits before and 12 after the point, and above 0",
 }
 

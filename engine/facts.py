@@ -39,7 +39,14 @@ PARTNER_FIELDS = {
     "provisioning.ordered": ("orders",),
     "provisioning.done": ("orders",),
     "provisioning.failed": ("orders",),
+    "lead.registered": ("leads", "value"),
+    "lead.accepted": ("leads",),
+    "lead.rejected": ("leads",),
+    "lead.won": ("leads", "value"),
+    "lead.lost": ("leads",),
 }
+# Those of their fields that are money, in the currency of the contract that they name.
+PARTNER_MONEY = frozenset({"compensation", "value"})
 
 # Dimensions that a contract's event carries of itself; every other one is an attribute. `charged_in` is the first day of
 # the period in which a refunded or written-off charge was made, where the event says when that was. `phase` is `trial` or

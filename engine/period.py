@@ -7,7 +7,8 @@ A period is made of days, and a day belongs to a time zone: which day an instant
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from calendar import monthrange
+from datetime import MAXYEAR, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ class UnreadablePeriod(ValueError):
         super().__init__(f"{text[:40]!r} is not a period; write 2017-03, 2017-W09, 2017-Q1 or 2017")
 
 
+_MONTHS_OF_YEAR = 12
 _MONTHS = {Calendar.monthly: 1, Calendar.quarterly: 3, Calendar.yearly: 12}
 
 
@@ -91,6 +93,18 @@ class Period(NamedTuple):
 def _months_later(first: date, months: int) -> date:
     month = first.month - 1 + months
     return date(first.year + month // 12, month % 12 + 1, 1)
+
+
+def months_after(day: date, months: int) -> date | None:
+    """The same day so many months later, or the last one of a shorter month: one month after 31 January is 28 February.
+
+    None past the end of the calendar.
+    """
+    years, month = divmod(day.month - 1 + months, _MONTHS_OF_YEAR)
+    year = day.year + years
+    if year > MAXYEAR:
+        return None
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def day_in(time_zone: str, instant: datetime) -> date:

@@ -13,7 +13,18 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, TypeAdapter
 
 from consumers.fields import Text, Time
-from consumers.wire import assessed, billing, provisioned, qualified, reported, serviced, signed
+from consumers.wire import (
+    agency,
+    assessed,
+    billing,
+    courses,
+    leads,
+    provisioned,
+    qualified,
+    reported,
+    serviced,
+    signed,
+)
 from consumers.wire.base import Data
 
 _Type = TypeVar("_Type", bound=str)
@@ -37,6 +48,7 @@ class Message(Data, Generic[_Type, _Told]):
 # The data of every type; those that come in volume first.
 TYPES: dict[str, type[Data]] = billing.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
 TYPES |= serviced.TYPES | provisioned.TYPES | assessed.TYPES
+TYPES |= agency.TYPES | courses.TYPES | leads.TYPES
 
 MESSAGES: tuple[Any, ...] = tuple(
     Message[Literal[name], data]  # type: ignore[valid-type] # made from the table above

@@ -130,6 +130,27 @@ def cut(stretches: tuple[Days, ...], end: date) -> Iterator[Days]:
             yield Days(each.first, end if each.end is None else min(each.end, end))
 
 
+def state_on(known: Qualification, day: date) -> str:
+    """Its state on the day: lapsed, where it was approved and none of its days are left."""
+    return "lapsed" if known.state == "approved" and all(_over(each, day) for each in known.valid) else known.state
+
+
+def _over(stretch: Days, day: date) -> bool:
+    return stretch.end is not None and stretch.end <= day
+
+
+def ends(known: Qualification, day: date) -> date | None:
+    """The first day from this one on that it does not hold on, where it is approved and holds on the day; None for ever or not
+    at all.
+    """
+    end: date | None = day
+    stretches = sorted(known.valid, key=lambda each: each.first) if known.state == "approved" else []
+    for each in stretches:
+        if end is not None and each.first <= end and not _over(each, end):
+            end = each.end
+    return None if end == day else end
+
+
 def standings(known: Qualification) -> Iterator[Standing]:
     for each in known.valid:
         yield Standing("qualification", known.partner, each.first, each.end, key=known.type)

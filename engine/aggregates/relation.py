@@ -7,7 +7,7 @@ where it does. So one screening, in columns, serves all kinds (engine.aggregates
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +19,17 @@ from engine.events import Event
 # The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`; of
 # `services`, a list of the states of all services of a contract; and of `score`, the latest version issued, by the id of its
 # assessment.
+# Of `those(kind)` and the name of a group: the states of all in it, by their ids.
 Look = Callable[[str, str], Any]
+
+
+ANY = "*"
+
+
+def those(kind: str) -> str:
+    """What a Look is asked for to get all relations of the kind in a group."""
+    return f"{kind}{ANY}"
+
 
 Gate = Literal["qualification", "certificate", "service", "authorisation", "content"]
 
@@ -56,7 +66,10 @@ def nothing(_: Any) -> tuple[()]:  # noqa: ANN401 - any state
 
 
 class Aggregate(NamedTuple):
-    """One kind. `decide` returns the one event that a command comes to, or refuses; it may look at other aggregates."""
+    """One kind. `decide` returns the one event that a command comes to, or refuses; it may look at other aggregates.
+
+    `groups` are the names under which relations of the kind are found together, such as all leads of one customer.
+    """
 
     kind: str
     state: type[msgspec.Struct]
@@ -64,6 +77,7 @@ class Aggregate(NamedTuple):
     evolve: Callable[[Any, Any], Any]
     standings: Callable[[Any], Iterable[Standing]] = nothing
     requirements: Callable[[Any], Iterable[Requirement]] = nothing
+    groups: Callable[[Any], Iterable[str]] = nothing
 
 
 class WrongState(Refused):
@@ -88,7 +102,7 @@ class OwnApproval(Refused):
     code = "own-approval"
 
 
-def fits(what: str, state: str, does: str, possible: dict[str, tuple[str, ...]]) -> None:
+def fits(what: str, state: str, does: str, possible: Mapping[str, tuple[str, ...]]) -> None:
     """`possible` says by step from which states it can be taken. Raises WrongState, which names what can be done next."""
     if state not in possible[does]:
         following = [step for step, states in possible.items() if state in states]

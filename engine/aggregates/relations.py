@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from engine.aggregates import (
     assessment,
+    authorisation,
     case,
     content,
     cooperation_model,
+    course,
     deposit,
+    lead,
     provisioning,
     qualification,
     service,
+    training,
 )
 from engine.aggregates.relation import Aggregate
 
-AGGREGATES: dict[str, Aggregate] = {
-    each.kind: each
-    for each in (
-        cooperation_model.AGGREGATE,
-        qualification.AGGREGATE,
-        service.AGGREGATE,
-        deposit.AGGREGATE,
-        case.AGGREGATE,
-        content.AGGREGATE,
-        provisioning.AGGREGATE,
-        assessment.AGGREGATE,
-    )
-}
+_ALL = (
+    cooperation_model.AGGREGATE,
+    qualification.AGGREGATE,
+    authorisation.AGGREGATE,
+    course.AGGREGATE,
+    training.AGGREGATE,
+    lead.AGGREGATE,
+    service.AGGREGATE,
+    deposit.AGGREGATE,
+    case.AGGREGATE,
+    content.AGGREGATE,
+    provisioning.AGGREGATE,
+    assessment.AGGREGATE,
+)
+AGGREGATES: dict[str, Aggregate] = {each.kind: each for each in _ALL}

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, get_args
 
 import msgspec
 
+from engine.events.agency import AuthorisationEvent, AuthorisationGranted, AuthorisationRevoked
 from engine.events.assessed import (
     AssessmentAppealed,
     AssessmentDecided,
@@ -23,7 +24,9 @@ from engine.events.assessed import (
     ProcessEvent,
 )
 from engine.events.base import Event, joined
+from engine.events.courses import CourseEvent, CourseOffered, CourseWithdrawn
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.leads import LeadAccepted, LeadEvent, LeadLost, LeadRegistered, LeadRejected, LeadWon
 from engine.events.provisioned import ProvisioningDone, ProvisioningEvent, ProvisioningFailed, ProvisioningOrdered
 from engine.events.qualified import (
     CooperationModelPublished,
@@ -204,7 +207,7 @@ RulebookEvent = RulebookPublished
 StatementEvent = StatementClosed | StatementRestated
 VolumeEvent = UsageRecorded | BillingCharged | BillingRefunded | BillingWrittenOff | BillingCollected | AdvancePaid
 # Those that are folded into partner facts.
-CountedEvent = CaseEvent | TrainingEvent | ContentEvent | ProvisioningEvent
+CountedEvent = CaseEvent | TrainingEvent | ContentEvent | ProvisioningEvent | LeadEvent
 
 VOLUME: dict[str, type[StreamedEvent]] = {event.NAME: event for event in get_args(VolumeEvent)}
 
@@ -225,6 +228,7 @@ ISSUED: dict[str, type[Event]] = {
 _TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublished)
 BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished, CooperationModelPublished)}
 BY_NAME |= VOLUME | REPORTED | ISSUED
+BY_NAME |= {event.NAME: event for event in (CourseOffered, CourseWithdrawn)}
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders = {name: msgspec.json.Decoder(event) for name, event in BY_NAME.items()}
@@ -254,6 +258,9 @@ __all__ = [
     "AssessmentOverridden",
     "AssessmentPublished",
     "AssessmentReassessed",
+    "AuthorisationEvent",
+    "AuthorisationGranted",
+    "AuthorisationRevoked",
     "BillingCharged",
     "BillingCollected",
     "BillingRefunded",
@@ -275,12 +282,21 @@ __all__ = [
     "ContractTerminated",
     "CooperationModelPublished",
     "CountedEvent",
+    "CourseEvent",
+    "CourseOffered",
+    "CourseWithdrawn",
     "DepositEvent",
     "DepositPaid",
     "DepositReturned",
     "Event",
     "FxRatePublished",
     "LatePolicy",
+    "LeadAccepted",
+    "LeadEvent",
+    "LeadLost",
+    "LeadRegistered",
+    "LeadRejected",
+    "LeadWon",
     "PartnerEvent",
     "PartnerRegistered",
     "PeriodClosed",

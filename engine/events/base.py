@@ -24,7 +24,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     @property
     def named(self) -> str:
         """The id of what the event happened to, among those of its kind."""
-        return joined(*(getattr(self, field) for field in self.KEY))
+        return joined(*(getattr(self, field) or "" for field in self.KEY))
 
 
 def joined(*parts: str) -> str:

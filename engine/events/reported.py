@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from hashlib import sha256
 from typing import ClassVar
 
 from engine.events.base import Event
+
+_NAME_BYTES_MAX = 2_048
 
 
 class ReportedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -79,8 +82,16 @@ class CaseReopened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=
 class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step of a partner's people through a course."""
 
+    KIND: ClassVar[str] = "training"
+    KEY: ClassVar[tuple[str, ...]] = ("partner", "course", "participant")
     course: str
     participant: str | None = None
+
+    @property
+    def named(self) -> str:
+        """As of every event, but for names of three parts that together are longer than an index holds: by their hash."""
+        name = super().named
+        return name if len(name.encode()) <= _NAME_BYTES_MAX else sha256(name.encode()).hexdigest()
 
 
 class TrainingEnrolled(TrainingEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -11,7 +11,7 @@ from typing import TypeGuard
 import msgspec
 import polars as pl
 
-from engine.events import CaseEvent, ContentEvent, CountedEvent, ProvisioningEvent, TrainingEvent
+from engine.events import CaseEvent, ContentEvent, CountedEvent, LeadEvent, ProvisioningEvent, TrainingEvent
 from engine.facts import PARTNER_FIELDS
 from engine.money import MICROS
 from engine.period import located
@@ -36,6 +36,7 @@ _ENDED = ("contract", "kind", "late", "product", "service", "severity", "upheld"
 _TRAINING = ("contract", "course")
 _CONTENT = ("contract", "product")
 _PROVISIONING = ("contract", "product", "service")
+_LEAD = ("contract", "product")
 
 # The dimensions of each event's facts, in alphabetical order.
 DIMENSIONS = {
@@ -54,12 +55,17 @@ DIMENSIONS = {
     "provisioning.ordered": _PROVISIONING,
     "provisioning.done": ("contract", "on_time", "product", "service"),
     "provisioning.failed": _PROVISIONING,
+    "lead.registered": _LEAD,
+    "lead.accepted": _LEAD,
+    "lead.rejected": _LEAD,
+    "lead.won": _LEAD,
+    "lead.lost": _LEAD,
 }
 
 
 def is_counted(event: object) -> TypeGuard[CountedEvent]:
     """Whether facts are made of the event."""
-    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent, ProvisioningEvent))
+    return isinstance(event, (CaseEvent, TrainingEvent, ContentEvent, ProvisioningEvent, LeadEvent))
 
 
 def fold(events: Iterable[CountedEvent], time_zones: Mapping[str, str]) -> pl.DataFrame:

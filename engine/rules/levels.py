@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from engine.money import difference, total
 from engine.outcomes import LevelSince
-from engine.rules.programs import Level, Levels, months_after
+from engine.period import months_after
+from engine.rules.programs import Level, Levels
 
 _ZERO = Decimal(0)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
-from engine.facts import PARTNER_DIMENSIONS, PARTNER_FIELDS, PRIMARY_FIELD
+from engine.facts import PARTNER_DIMENSIONS, PARTNER_FIELDS, PARTNER_MONEY, PRIMARY_FIELD
 from engine.language.words import Unreadable, number, quoted
 from engine.money import plain
 from engine.rules.fields import Attribute, CurrencyCode, Formula, Frozen, Number, choice, text
@@ -150,7 +150,7 @@ class Measure(Frozen):
             return True
         of = self.sum or self.max or self.min or self.last
         if self.of_partner:
-            return of != "compensation"
+            return of not in PARTNER_MONEY
         return of == "quantity" or self.event == "usage.recorded"
 
     @cached_property

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
-from datetime import MAXYEAR, date
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from engine.language.words import Unreadable, quoted
 from engine.money import Rounding
+from engine.period import months_after
 from engine.rules.fields import Formula, Frozen, Number, NumberAboveZero, NumberNotNegative, StepName, Text
 
 
@@ -24,19 +24,6 @@ def _months(value: object) -> int:
 
 
 Months = Annotated[int, PlainValidator(_months)]
-_MONTHS_OF_YEAR = 12
-
-
-def months_after(day: date, months: int) -> date | None:
-    """The same day so many months later, or the last one of a shorter month: one month after 31 January is 28 February.
-
-    None past the end of the calendar.
-    """
-    years, month = divmod(day.month - 1 + months, _MONTHS_OF_YEAR)
-    year = day.year + years
-    if year > MAXYEAR:
-        return None
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 class Earn(Frozen):

@@ -125,13 +125,19 @@ def _screen(streamed: Sequence[tuple[int, StreamedEvent]], desk: Desk) -> tuple[
         refusals |= {row[0]: Refusal(*row) for row in stopped.iter_rows()}
         accepted = accepted.join(stopped, on="seq", how="anti", maintain_order="left")
     try:
-        return refusals, fold(accepted, further)
+        facts = fold(accepted, further)
     except MeasureFails as failure:
         fails = pl.col("seq").is_in(list(failure.failures))
         for row in accepted.filter(fails).iter_rows(named=True):
             field, why = failure.failures[row["seq"]]
             refusals[row["seq"]] = _refusal(row | {"refusal": "measure-fails", "field": field, "why": why})
-        return refusals, fold(accepted.filter(~fails), further)
+        accepted = accepted.filter(~fails)
+        facts = fold(accepted, further)
+    # Last, since what is counted here is recorded.
+    beyond = {refusal.seq: refusal for refusal in (desk.beyond(accepted) if gates else ())}
+    if beyond:
+        facts = fold(accepted.filter(~pl.col("seq").is_in(list(beyond))), further)
+    return refusals | beyond, facts
 
 
 def _refusal(row: dict[str, Any]) -> Refusal:

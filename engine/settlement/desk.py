@@ -30,6 +30,7 @@ from engine.events import (
 from engine.facts import Grain
 from engine.projections.derived import MeasureFails
 from engine.rules.check import check
+from engine.settlement import allotting
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
@@ -221,6 +222,10 @@ class Desk:
     def stopped(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """Those of accepted events that a gate stops (Relations.stopped)."""
         return self._relations.stopped(accepted, {name: steps[-1][1] for name, steps in self.history.items()})
+
+    def beyond(self, accepted: pl.DataFrame) -> list[Refusal]:
+        """Those of events that pass all else for which their authorisations have no room. Counts the others."""
+        return [Refusal(*each) for each in allotting.beyond(self._cursor, accepted, self._relations.history)]
 
     def shut(self, ids: Sequence[str]) -> list[tuple[str, date]]:
         """The closed periods of those of the contracts that suspend what comes late."""

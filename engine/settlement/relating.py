@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from engine.aggregates.contract import Contract
-from engine.aggregates.relation import Look, Requirement
+from engine.aggregates.relation import ANY, Look, Requirement
 from engine.aggregates.relations import AGGREGATES
 from engine.aggregates.standing import CLOSED, CONTENT, FOREVER, REGION, REQUIREMENTS, STANDINGS, stopped
 from engine.events import Event
@@ -16,6 +16,9 @@ from engine.projections.facts import attribute
 from engine.store import relations as store
 from engine.store.database import Rows
 from engine.store.relations import Key, Relation, rows_of, standing_row
+
+# Each changed relation with its states: from which place on each counts, the first as it stood before.
+History = Mapping[Key, Sequence[tuple[int, Relation | None]]]
 
 # The attributes that gates look at, beside the dimensions of the rulebooks.
 GATE_ATTRIBUTES = frozenset({CONTENT, REGION})
@@ -44,6 +47,18 @@ def keep(cursor: Rows, events: Sequence[Event]) -> None:
     store.save(cursor, list(changed.values()))
 
 
+def steps_of(cursor: Rows, told: Sequence[tuple[int, Event]]) -> History:
+    """What events (place, event) that are kept after this make of their relations, at every point of it."""
+    if not told:
+        return {}
+    known = store.known(cursor, {key_of(event) for _, event in told})
+    steps: dict[Key, list[tuple[int, Relation | None]]] = {}
+    for at, event in told:
+        own = steps.setdefault(key_of(event), [(-1, known.get(key_of(event)))])
+        own.append((at, evolved(own[-1][1], event)))
+    return steps
+
+
 class Relations:
     """What is decided of relations in one run, and the gates that stand open in it."""
 
@@ -58,9 +73,16 @@ class Relations:
         self._history: dict[Key, list[tuple[int, Relation | None]]] = {}
         self.arrived: list[str] = []
 
+    @property
+    def history(self) -> History:
+        """What changed in the run."""
+        return self._history
+
     def look(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - any aggregate's state
         if kind == "services":
             return self._services(id_)
+        if kind.endswith(ANY):
+            return self._together(kind.removesuffix(ANY), id_)
         if kind not in AGGREGATES:
             return self._others(kind, id_)
         key = (kind, id_)
@@ -75,6 +97,13 @@ class Relations:
         own = {id_: each for (kind, id_), each in self._known.items() if kind == "service" and each is not None}
         found |= {id_: each for id_, each in own.items() if each.state.contract == contract}
         return [found[id_].state for id_ in sorted(found)]
+
+    def _together(self, kind: str, name: str) -> list[Any]:
+        """The states of all in a group, those that this run has changed as it left them."""
+        for each in store.grouped(self._cursor, kind, name):
+            self._known.setdefault((kind, each.id), each)
+        found = sorted((id_, each.state) for (of, id_), each in self._known.items() if of == kind and each is not None)
+        return [state for _, state in found if name in AGGREGATES[kind].groups(state)]
 
     def decide(self, seq: int, command: Event) -> Event:
         """Raises what the aggregate refuses."""

@@ -22,6 +22,7 @@ from engine.rules.given import Cohort, Final, Given, Origin, PartnerGiven
 from engine.rules.model import Rulebook
 from engine.settlement import finishing
 from engine.settlement.adjusting import due
+from engine.settlement.agents import above
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
 from engine.settlement.keeping import canonical, facts_of, given_of
@@ -178,7 +179,7 @@ def _primary(event: str) -> str:
 
 def digest(statement: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON text, over what the statement says: not over its state, nor where it lies in the log."""
-    beside = {"digest", "state", "late", "version", "closing", "root"}
+    beside = {"digest", "state", "late", "version", "closing", "root", "agents"}
     said = {key: value for key, value in statement.items() if key not in beside}
     said["evidence"] = {"events": statement["evidence"]["events"]}
     return hashlib.sha256(canonical(said)).hexdigest()
@@ -283,7 +284,10 @@ def regiven(books: Books, text: str, period: Period) -> Given:
 
 
 class View(NamedTuple):
-    """A statement for a reader: its JSON object with state, positions and late events, and its explanation."""
+    """A statement for a reader: its JSON object with state, positions and late events, and its explanation.
+
+    `agents` says who the agents above are among its parties (engine.settlement.agents), where there are any.
+    """
 
     statement: dict[str, Any]
     calculated: Calculated
@@ -296,8 +300,11 @@ def view(cursor: Rows, contract_id: str, period: Period, version: int = 1) -> Vi
     """
     contract = found(cursor, contract_id)
     issued = statement_store.issued(cursor, contract_id, str(period), version)
+    agents = above(cursor, contract_id)
+    beside_it = {"agents": agents} if agents else {}
     if issued is not None:
-        return _issued_view(cursor, contract, issued)
+        told = _issued_view(cursor, contract, issued)
+        return told._replace(statement=told.statement | beside_it)
     if version > 1:
         raise NoSuchVersion(
             f"the statement of {contract_id} for {period} has no version {version}; settle contract show {contract_id} "
@@ -306,7 +313,8 @@ def view(cursor: Rows, contract_id: str, period: Period, version: int = 1) -> Vi
     computed = open_statement(cursor, contract, period)
     position = recorder.last_position(cursor)
     evidence = computed.statement["evidence"] | {"positions": [min(1, position), position]}
-    return View(computed.statement | {"state": "open", "evidence": evidence, "late": 0, "version": 0}, computed)
+    said = {"state": "open", "evidence": evidence, "late": 0, "version": 0} | beside_it
+    return View(computed.statement | said, computed)
 
 
 def _issued_view(cursor: Rows, contract: Contract, issued: Issued) -> View:

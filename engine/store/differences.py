@@ -21,6 +21,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "relations": ("kind", "id"),
     "requirements": ("kind", "id"),
     "standings": ("kind", "id"),
+    "relation_groups": ("kind", "id"),
+    "authorised_volumes": ("authorisation",),
     "rulebook_versions": ("rulebook", "version"),
     "facts": ("contract", "period", "event", "field", "dimensions"),
     "partner_facts": ("partner", "contract", "day", "event", "field", "dimensions"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -56,6 +57,41 @@ def listed(
     return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
 
 
+def of_contracts(cursor: Rows, kind: str, contracts: Iterable[str]) -> list[Relation]:
+    """The relations of a kind that belong to any of the contracts, by their ids."""
+    rows = cursor.execute(
+        "SELECT kind, id, version, state FROM relations WHERE kind = %s AND contract = ANY(%s) ORDER BY id",
+        (kind, list(contracts)),
+    )
+    return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
+
+
+def contracts_in(cursor: Rows, kind: str, name: str, among: Iterable[str] | None = None) -> set[str]:
+    """The contracts (`among` these) to which a relation of the kind in the group of that name belongs."""
+    chosen = None if among is None else list(among)
+    rows = cursor.execute(
+        "SELECT DISTINCT contract FROM relations JOIN relation_groups USING (kind, id) "
+        "WHERE kind = %s AND name = %s AND contract IS NOT NULL AND (%s::text[] IS NULL OR contract = ANY(%s))",
+        (kind, _hashed(name), chosen, chosen),
+    )
+    return {row[0] for row in rows}
+
+
+def grouped(cursor: Rows, kind: str, name: str) -> list[Relation]:
+    """The relations of a kind in the group of that name, by their ids."""
+    rows = cursor.execute(
+        "SELECT kind, id, version, state FROM relations JOIN relation_groups USING (kind, id) "
+        "WHERE kind = %s AND name = %s ORDER BY id",
+        (kind, _hashed(name)),
+    )
+    return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
+
+
+def _hashed(name: str) -> bytes:
+    """Names can be longer than an index holds."""
+    return sha256(name.encode()).digest()
+
+
 def save(cursor: Rows, changed: Sequence[Relation]) -> None:
     """Keeps the relations with what follows from them. The caller holds the writers' lock."""
     if not changed:
@@ -69,7 +105,7 @@ def save(cursor: Rows, changed: Sequence[Relation]) -> None:
         ],
     )  # fmt: skip
     names = ([r.kind for r in changed], [r.id for r in changed])
-    for table in ("requirements", "standings"):
+    for table in ("requirements", "standings", "relation_groups"):
         cursor.execute(
             f"DELETE FROM {table} WHERE (kind, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",  # noqa: S608
             names,
@@ -89,6 +125,10 @@ def save(cursor: Rows, changed: Sequence[Relation]) -> None:
             for r in changed
             for s in AGGREGATES[r.kind].standings(r.state)
         ],
+    )
+    cursor.executemany(
+        "INSERT INTO relation_groups VALUES (%s, %s, %s)",
+        [(r.kind, r.id, _hashed(name)) for r in changed for name in AGGREGATES[r.kind].groups(r.state)],
     )
 
 

@@ -159,6 +159,21 @@ CREATE TABLE standings (
 CREATE INDEX standings_subject ON standings (gate, subject);
 CREATE INDEX standings_relation ON standings (kind, id);
 
+-- Names under which relations of a kind are found together (engine.aggregates.relation.Aggregate.groups), as SHA-256.
+CREATE TABLE relation_groups (
+    kind text NOT NULL,
+    id text NOT NULL,
+    name bytea NOT NULL
+);
+CREATE INDEX relation_groups_name ON relation_groups (kind, name);
+CREATE INDEX relation_groups_relation ON relation_groups (kind, id);
+
+-- How much is sold under authorisations that hold only up to a volume.
+CREATE TABLE authorised_volumes (
+    authorisation text PRIMARY KEY,
+    used_micros numeric(38, 0) NOT NULL
+);
+
 CREATE TABLE rulebook_versions (
     rulebook text NOT NULL,
     version int NOT NULL,

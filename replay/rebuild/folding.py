@@ -26,7 +26,7 @@ from engine.events import (
 from engine.facts import Grain
 from engine.projections.seals import Entry
 from engine.rules.check import check
-from engine.settlement import folding, issuing, sealing
+from engine.settlement import allotting, folding, issuing, sealing
 from engine.settlement.books import version_of
 from engine.store import beside, facts, log, registry, seals
 from engine.store.database import Rows
@@ -99,8 +99,10 @@ class _Reading:
                 return
             page = page[:cut]
             told = [(each.position, decoded(each.name, each.state)) for each in page if each.name not in VOLUME]
+            authorised = allotting.before(self._cursor, told)
             if told:
                 self._keep(told)
+            allotting.count(self._cursor, page, authorised)
             self._seal(page)
             yield [(each.position, each.name, each.state) for each in page if each.name in VOLUME]
             self.position = page[-1].position

@@ -54,6 +54,17 @@ SERVICE: dict[str, Any] = {"service": "S-1", "partner": "P-1", "contract": "C-1"
 DEPOSIT: dict[str, Any] = {"partner": "P-1", "contract": "C-1", "amount": "500.50", "currency": "CNY"}
 DAY: dict[str, Any] = {"day": "2026-10-01"}
 
+GRANT: dict[str, Any] = {
+    "authorisation": "A-7", "partner": "P-1", "contract": "C-1", "author": "Li", "valid_from": "2026-01-01",
+    "valid_to": "2027-01-01", "products": ["ringtone"], "regions": ["GD"], "volume_max": "100.5", "meter": "sms-mt",
+    "parent": "A-1",
+}  # fmt: skip
+LEAD: dict[str, Any] = {"partner": "P-1", "lead": "L-1"}
+REGISTRATION: dict[str, Any] = LEAD | {
+    "contract": "C-1", "customer": "Acme", "product": "fibre", "value": "10000", "currency": "CNY",
+    "expires": "2027-01-01", "author": "Li",
+}  # fmt: skip
+
 MESSAGES = [
     message("service.applied", "1", SERVICE | {"name": "Ringtones", "products": ["ringtone"], "author": "Li"}),
     message("service.reviewed", "1", SERVICE | {"approved": False, "author": "Wu", "reason": "no content"}),
@@ -70,6 +81,25 @@ MESSAGES = [
     message("service.exited", "1", SERVICE | DAY | {"author": "Wu"}),
     message("deposit.paid", "1", DEPOSIT),
     message("deposit.returned", "1", DEPOSIT),
+    message("authorisation.granted", "1", GRANT),
+    message(
+        "authorisation.revoked",
+        "1",
+        {
+            "authorisation": "A-7",
+            "partner": "P-1",
+            "author": "Li",
+            "valid_to": "2026-07-01",
+            "reason": "fraud",
+        },
+    ),
+    message("course.offered", "1", {"course": "basics", "name": "Basics", "author": "Li", "months_valid": 12}),
+    message("course.withdrawn", "1", {"course": "basics", "author": "Li", "reason": "replaced"}),
+    message("lead.registered", "1", REGISTRATION),
+    message("lead.accepted", "1", LEAD | {"author": "Li"}),
+    message("lead.rejected", "1", LEAD | {"author": "Li", "reason": "known already"}),
+    message("lead.won", "1", LEAD | {"amount": "9000.50", "currency": "CNY", "reference": "O-1", "author": "Li"}),
+    message("lead.lost", "1", LEAD | {"reason": "price", "author": "Li"}),
     message("cooperation_model.published", "1", MODEL),
     message("qualification.submitted", "1", QUALIFICATION | {"type": "licence", "issuer": "MIIT"} | DAYS),
     message("qualification.approved", "1", QUALIFICATION | {"author": "Li"}),
@@ -212,6 +242,13 @@ REFUSED: list[tuple[str, dict[str, Any], str, bool]] = [
     ("points.burned", {**POINTS, "points": "0.0000001"}, "above 0", True),
     ("assessment.reassessed", {**GRADE, "period": "2026-13"}, "is not a period; write", True),
     ("assessment.reassessed", {**GRADE, "period": "2026-W54"}, "is not a period; write", False),
+    ("authorisation.granted", {**GRANT, "volume_max": "0"}, "above 0", True),
+    ("authorisation.granted", {**GRANT, "products": []}, "data.products", True),
+    ("authorisation.granted", {k: v for k, v in GRANT.items() if k != "volume_max"}, "give volume_max", True),
+    ("course.offered", {"course": "b", "name": "B", "author": "Li", "months_valid": 0}, "data.months_valid", True),
+    ("lead.registered", {**REGISTRATION, "value": "-1"}, "and not negative", True),
+    ("lead.registered", {**REGISTRATION, "place": 1}, "data.place: unknown field", True),
+    ("lead.won", {**LEAD, "currency": "CNY"}, "data.amount: is missing", True),
     ("fx.rate_published", {**RATE, "rate": "0"}, "12 after the point, and above 0", True),
     ("fx.rate_published", {**RATE, "rate": "1.1234567890123"}, "12 after the point", True),
     ("fx.rate_published", {**RATE, "rate": 7.8}, "12 after the point", True),

@@ -27,10 +27,13 @@ from replay.rebuild.running import Rebuilt, rebuild, rollback
 from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import NOW, _emptied, _World, acts, approved
+from tests.settlement import test_authorisations as agency
 from tests.settlement import test_chains as chains
 from tests.settlement import test_contents as contents
+from tests.settlement import test_leads as leads
 from tests.settlement import test_qualifications as qualifications
 from tests.settlement import test_services as services
+from tests.settlement import test_training as training
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_final_statements import deposit
 from tests.settlement.test_recording import store, take
@@ -109,6 +112,8 @@ def everything(store: Store) -> None:
     take(store, contents.order("O-1", "2026-10-05T12:00:00Z"), contents.content("published", "2026-10-02T00:00:00Z"))
     shown = {"scorecard": "simple", "period": "2026-10", "partner": "P-1", "author": "ann"}
     take(store, message("assessment.published", "shown", shown))
+    take(store, agency.granted(contract="C-14", volume_max=9, meter="sms"), agency.sold("sold", 2, "C-14"))
+    take(store, leads.lead(), leads.step("accepted"), leads.step("won"), training.offered(), training.step("enrolled"))
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:

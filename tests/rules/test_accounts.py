@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from rule_cases import HERE, read
 
 from engine.outcomes import EntryKind, How, Reason
+from engine.period import months_after
 from engine.rules.accounts import Activity, RuleUnknown, account, earned_points, earned_units
 from engine.rules.program_check import check_program
-from engine.rules.programs import Earn, Program, months_after
+from engine.rules.programs import Earn, Program
 from engine.rules.source import Source
 from engine.rules.worked import CASES
 

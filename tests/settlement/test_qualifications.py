@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from consumers.suspense import recycle_ripe
+from engine.period import Period
+from engine.settlement import closing
 from engine.settlement.recording import Slice, record
 from engine.store import facts
 from engine.store.database import Store
+from replay.audit.auditing import audit
 from replay.rebuild.running import rebuild
 from tests.histories import charged, message, messages, registered, signed
+from tests.settlement.test_chains import NOW, OCTOBER, amounts, book
 from tests.settlement.test_recording import clock, kept, store, take
 
 __all__ = ["store"]
@@ -112,3 +116,36 @@ def test_a_rebuild_makes_the_same_relations(store: Store) -> None:
     ready(store)
     take(store, charged("1"), step("renewed", valid_from="2026-10-01"))
     assert rebuild(store).equal
+
+
+SEPTEMBER = Period.parse("2026-09")
+HALF = "  - {name: payable, amount: 50% * sales, round: half_up}\n"
+
+
+def test_a_renewal_brings_what_was_suspended_onto_the_statement(store: Store) -> None:
+    ready(store)
+    take(store, book(HALF), charged("1", amount="80", time="2026-09-30T00:00:00Z"), charged("2", amount="100.01"))
+    # The licence ended with September: half of 80 there, and nothing yet in October.
+    assert (amounts(store, SEPTEMBER)["payable"], amounts(store, OCTOBER)["payable"]) == ("40.00", "0.00")
+    take(store, step("renewed", valid_from="2026-10-01"))
+    # Half of 100.01 is 50.005, half up.
+    assert amounts(store, OCTOBER)["payable"] == "50.01"
+    assert closing.close(store, OCTOBER, NOW).closed == 1
+    assert audit(store, OCTOBER).failed == []
+
+
+def test_a_version_of_a_model_asks_from_its_first_day_on(store: Store) -> None:
+    take(
+        store, registered(), model(qualifications=[]), model(2, valid_from="2026-10-15"), signed(cooperation_model="sp")
+    )
+    take(
+        store,
+        book(HALF),
+        charged("1", amount="10", time="2026-10-14T23:59:59Z"),
+        charged("2", amount="70", time="2026-10-15T00:00:00Z"),
+    )
+    # Version 2 needs a licence from the fifteenth on: only half of 10 is earned.
+    assert amounts(store, OCTOBER)["payable"] == "5.00"
+    assert kept(store) == [("suspended", "qualification-lapsed")]
+    take(store, submitted(("2026-10-15", None)), step("approved"))
+    assert (amounts(store, OCTOBER)["payable"], kept(store)) == ("40.00", [])

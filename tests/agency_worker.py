@@ -1,0 +1,28 @@
+"""An agent's sales taken in by a process of its own, to be killed: python -m tests.agency_worker DATABASE SALES."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+from consumers.ingest import ingest
+from engine.settlement.recording import Slice
+from engine.store.database import Store
+from tests.histories import messages
+from tests.settlement.test_authorisations import sold
+
+SALES_A_BATCH = 10
+CHANNEL = "file:test"
+
+
+def main(database: str, sales: str) -> None:
+    with Store(database) as store:
+        for first in range(0, int(sales), SALES_A_BATCH):
+            batch = messages([sold(f"sale-{number}", 3) for number in range(first, first + SALES_A_BATCH)])
+            ingest(store, [Slice(CHANNEL, 0, None, len(batch))], batch, lambda: datetime(2026, 11, 1, tzinfo=UTC))
+            sys.stdout.write(f"{first}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
