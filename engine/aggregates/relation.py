@@ -16,7 +16,8 @@ import msgspec
 from engine.aggregates.refusal import Refused
 from engine.events import Event
 
-# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`.
+# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`; of kind
+# `statement`, by contract and period, the versions that were issued (engine.store.statements.Issued).
 Look = Callable[[str, str], Any]
 
 Gate = Literal["qualification", "certificate", "service", "authorisation", "content"]

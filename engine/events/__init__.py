@@ -17,6 +17,21 @@ import msgspec
 
 from engine.events.base import Event, joined
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.noted import (
+    DiscrepancyAssigned,
+    DiscrepancyEvent,
+    DiscrepancyOpened,
+    DiscrepancyRejected,
+    DiscrepancyResolved,
+    NoteEvent,
+    StatementConfirmed,
+    StatementDisputed,
+    StatementInvoiced,
+    StatementPaid,
+    StatementPublished,
+    StatementSettled,
+    Sum,
+)
 from engine.events.qualified import (
     CooperationModelPublished,
     QualificationApproved,
@@ -199,6 +214,7 @@ ISSUED: dict[str, type[Event]] = {
 _TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublished)
 BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished, CooperationModelPublished)}
 BY_NAME |= VOLUME | REPORTED | ISSUED
+BY_NAME |= _kinds(NoteEvent) | _kinds(DiscrepancyEvent)
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders = {name: msgspec.json.Decoder(event) for name, event in BY_NAME.items()}
@@ -245,9 +261,15 @@ __all__ = [
     "ContractTerminated",
     "CooperationModelPublished",
     "CountedEvent",
+    "DiscrepancyAssigned",
+    "DiscrepancyEvent",
+    "DiscrepancyOpened",
+    "DiscrepancyRejected",
+    "DiscrepancyResolved",
     "Event",
     "FxRatePublished",
     "LatePolicy",
+    "NoteEvent",
     "PartnerEvent",
     "PartnerRegistered",
     "PeriodClosed",
@@ -265,10 +287,17 @@ __all__ = [
     "RulebookPublished",
     "ServiceTime",
     "StatementClosed",
+    "StatementConfirmed",
     "StatementDays",
+    "StatementDisputed",
     "StatementEvent",
+    "StatementInvoiced",
+    "StatementPaid",
+    "StatementPublished",
     "StatementRestated",
+    "StatementSettled",
     "StreamedEvent",
+    "Sum",
     "TrainingCompleted",
     "TrainingEnrolled",
     "TrainingEvent",

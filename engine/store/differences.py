@@ -30,6 +30,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "reassessments": ("position",),
     "scores": ("scorecard", "period", "partner", "version"),
     "statements": ("contract", "period", "version"),
+    "resolutions": ("position",),
     "closings": ("period", "number"),
     "chain": (),
     "seals": ("kind", "name", "period"),
@@ -48,6 +49,7 @@ _TOUCHED = {
     "scores": "own_position > %(after)s OR period = ANY(%(closed)s)",
     "statements": "own_position > %(after)s OR contract = ANY(%(issued)s) OR period = ANY(%(closed)s) "
     "OR taken_by = ANY(%(closed)s)",
+    "resolutions": "position > %(after)s OR contract = ANY(%(issued)s)",
     "seals": "(kind, name, period) IN "
     "(SELECT * FROM unnest(%(seal_kinds)s::text[], %(seal_names)s::text[], %(seal_periods)s::date[]))",
 }

@@ -291,6 +291,18 @@ CREATE UNIQUE INDEX statements_own_position ON statements (own_position);
 CREATE INDEX statements_without_closing ON statements (period) WHERE closing IS NULL;
 CREATE INDEX statements_waiting ON statements (contract) WHERE version > 1 AND taken_by IS NULL;
 
+-- What resolved discrepancies add to a later statement: one row an event.
+CREATE TABLE resolutions (
+    position bigint PRIMARY KEY,
+    contract text NOT NULL,
+    period text NOT NULL,
+    "end" date NOT NULL,
+    adjustment text NOT NULL, -- JSON
+    taken_by text -- the period whose statement has it; null while it waits
+);
+CREATE INDEX resolutions_contract ON resolutions (contract);
+CREATE INDEX resolutions_waiting ON resolutions (contract) WHERE taken_by IS NULL;
+
 -- Closings of a period, numbered from 1: each with the root over the statements that it issued.
 CREATE TABLE closings (
     period text NOT NULL,
