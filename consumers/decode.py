@@ -133,7 +133,7 @@ def _event(message: wire.Message[str, Data]) -> events.Event:
             return events.BY_NAME[message.type](source=message.source, id=message.id, time=_utc(message.time), **said)
 
 
-_IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score", "deposit"})
+_IN_MICROS = frozenset({"minutes", "affected", "compensation", "points", "score", "deposit", "amount"})
 
 
 def _stored(name: str, value: Any) -> Any:  # noqa: ANN401 - any field of any event

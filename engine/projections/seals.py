@@ -89,7 +89,7 @@ class Subject(NamedTuple):
 RATES = Subject("rates", "")
 
 
-def subject_of(event: Event, period: date | None) -> Subject | None:
+def subject_of(event: Event, period: date | None) -> Subject | None:  # noqa: PLR0911 - one a kind
     """The subject of the event, whose period (where it has one) is the given; None for what the engine itself issued."""
     match event:
         case StreamedEvent():

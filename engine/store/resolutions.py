@@ -57,10 +57,13 @@ def taken(cursor: Rows, period: Period, closed: Sequence[tuple[str, int]]) -> No
     )
 
 
-def of_contract(cursor: Rows, contract: str) -> list[Resolution]:
-    """All of the contract, in the order of the log."""
+def of_contracts(cursor: Rows, contracts: Sequence[str]) -> dict[str, list[Resolution]]:
+    """By contract all of it, in the order of the log."""
     rows = cursor.execute(
-        f"SELECT {_COLUMNS} FROM resolutions WHERE contract = %s ORDER BY position",  # noqa: S608
-        (contract,),
+        f"SELECT {_COLUMNS} FROM resolutions WHERE contract = ANY(%s) ORDER BY contract, position",  # noqa: S608
+        (list(contracts),),
     )
-    return [Resolution(*row) for row in rows]
+    found: dict[str, list[Resolution]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(Resolution(*row))
+    return found

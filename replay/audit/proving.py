@@ -80,7 +80,8 @@ class Prover:
     def proof(self, progress: Progress = lambda *_: None) -> Proof:
         """All findings, statement by statement. `progress` is told steps done and in all."""
         volume = self._volume
-        basis = bases.made(self._issued, self.scope, self._known, self._sealed, volume.facts(), volume.failed)
+        facts = volume.facts()
+        basis = bases.made(self._issued, self.scope, self._known, self._sealed, facts, volume.failed, self._told)
         steps: list[Callable[[], Iterator[Finding]]] = [
             lambda: check_inputs(basis),
             lambda: check_digests(basis),

@@ -28,6 +28,7 @@ from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import NOW, _emptied, _World, acts, approved
 from tests.settlement import test_chains as chains
+from tests.settlement import test_notes as notes
 from tests.settlement import test_qualifications as qualifications
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_recording import store, take
@@ -102,6 +103,7 @@ def everything(store: Store) -> None:
     restate(store, NOW)
     take(store, charge("last", "11", 12), charged("unknown", "C-99"))
     take(store, qualifications.model(), qualifications.submitted(), qualifications.step("approved"))
+    take(store, notes.PUBLISHED, notes.DISPUTED, notes.opened("net", theirs="1"), notes.resolved(amount="-1"))
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:
