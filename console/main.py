@@ -18,20 +18,24 @@ from console import (
     comparing,
     demo,
     demo_replay,
+    disputing,
     explaining,
     intake,
+    noting,
     partners,
     qualifying,
     rebuilding,
     replaying,
     restating,
     rulebooks,
+    running,
     settling,
     standing,
     status,
     suspense,
 )
 from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
+from consumers.figures import UnreadableFigures
 from consumers.files import UnreadableFile
 from engine.aggregates.refusal import Refused
 from engine.store.database import OtherSchemaVersion, StoreUnavailable
@@ -60,7 +64,9 @@ app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
-app.command("statement")(settling.statement)
+app.add_typer(noting.app, name="statement")
+app.add_typer(disputing.app, name="discrepancy")
+app.command("run-day")(running.run_day)
 app.command("explain")(explaining.explain)
 app.command("points")(standing.points)
 app.command("score")(standing.score)
@@ -81,6 +87,7 @@ EXPECTED = (
     Refused,
     BrokenManifest,
     UnreadableFile,
+    UnreadableFigures,
     StoreUnavailable,
     OtherSchemaVersion,
     FolderRefused,

@@ -7,7 +7,7 @@ A period is made of days, and a day belongs to a time zone: which day an instant
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -99,6 +99,13 @@ def day_in(time_zone: str, instant: datetime) -> date:
         pl.DataFrame({"time": [instant], "time_zone": [time_zone], "calendar": ["monthly"]}, schema_overrides=_INSTANT)
     )["day"][0]
     return found
+
+
+def noon(time_zone: str, day: date) -> datetime:
+    """An instant (UTC) that falls on the day in the time zone."""
+    local = pl.Series([datetime(day.year, day.month, day.day, 12)], dtype=pl.Datetime("us"))  # noqa: DTZ001 - set next
+    found: datetime = local.dt.replace_time_zone(time_zone).dt.convert_time_zone("UTC").dt.replace_time_zone(None)[0]
+    return found.replace(tzinfo=UTC)
 
 
 _INSTANT = {"time": pl.Datetime("us", "UTC")}
