@@ -118,13 +118,11 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
 
 def print_note(note: dict[str, Any]) -> None:
     """How far the statement is on its way to the partner and to the bank."""
-    days = {"dispute_until": "may be disputed up to {}", "pay_by": "to be paid by {}"}
-    told = [
-        text.format(note[name])
-        for name, text in days.items()
-        if name in note and note["state"] not in {"paid", "settled"}
-    ]
-    out.print(f"note   {'; '.join([f'{note["state"]} since {note["day"]}', *told])}", soft_wrap=True)
+    told = [f"{note['state']} since {note['day']}"]
+    if note["state"] not in {"paid", "settled"}:
+        days = {"dispute_until": "may be disputed up to", "pay_by": "to be paid by"}
+        told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
+    out.print(f"note   {'; '.join(told)}", soft_wrap=True)
     for each in note["open_discrepancies"]:
         out.print(f"       line {each} is disputed and not decided; settle discrepancy list", soft_wrap=True)
 

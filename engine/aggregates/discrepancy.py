@@ -8,7 +8,8 @@ from typing import Any, assert_never
 
 import msgspec
 
-from engine.aggregates.note import Note, due_to
+from engine.aggregates.note import Note
+from engine.aggregates.publication import due_to
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, OwnApproval, fits
 from engine.events import (

@@ -6,20 +6,18 @@ published the statement is open, or calculated once the engine has closed it; th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable
+from datetime import date
 from decimal import Decimal
 from typing import Any, assert_never
 
 import msgspec
 
-from engine.aggregates import cooperation_model
-from engine.aggregates.contract import Contract, UnknownContract
+from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
 from engine.events import (
     StatementConfirmed,
-    StatementDays,
     StatementDisputed,
     StatementInvoiced,
     StatementPaid,
@@ -29,7 +27,7 @@ from engine.events import (
     joined,
 )
 from engine.money import decimal_of_micros, plain
-from engine.period import Period, day_in
+from engine.period import day_in
 
 NoteCommand = (
     StatementPublished | StatementDisputed | StatementConfirmed | StatementInvoiced | StatementPaid | StatementSettled
@@ -77,18 +75,6 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What is due and was not paid yet."""
         paid = {each.currency for each in self.payments}
         return tuple(each for each in self.due if each.currency not in paid and Decimal(each.amount))
-
-
-class StatementNotClosed(Refused):
-    code = "statement-not-closed"
-
-
-class PartyNotNamed(Refused):
-    code = "party-not-named"
-
-
-class BeforeLastStep(Refused):
-    code = "before-last-step"
 
 
 class DisputeTooLate(Refused):
@@ -154,7 +140,7 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
                 f"{what} is not published; send its statement.published, and this message is recycled by itself",
                 waits_for=f"note:{command.named}",
             )
-        return _published(what, command, look)
+        return published(what, command, look)
     fits(what, known.state, command.NAME, _STEPS)
     if (day := day_in(known.time_zone, command.time)) < known.day:
         raise BeforeLastStep(
@@ -176,71 +162,6 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
             return _settled(what, known, command)
         case _:
             assert_never(command)
-
-
-def _published(what: str, command: StatementPublished, look: Look) -> StatementPublished:
-    contract: Contract | None = look("contract", command.contract)
-    if contract is None:
-        raise UnknownContract(
-            f"contract {command.contract} of this {command.NAME} is not signed; send its contract.signed, and this message is "
-            "recycled by itself",
-            waits_for=f"contract:{command.contract}",
-        )
-    issued = look("statement", command.named)
-    if not issued:
-        raise StatementNotClosed(
-            f"{what} is not closed; close it first (settle close {command.period}), and try this message again"
-        )
-    said: Mapping[str, Any] = msgspec.json.decode(issued[0].statement)
-    end = Period.parse(command.period).end
-    day = day_in(contract.time_zone, command.time)
-    if day < end:
-        raise BeforeLastStep(
-            f"{what} ends with the day before {end}, and would be published on {day}; give it that day or a later one under a "
-            "new id, and write this message off"
-        )
-    partner = look("partner", contract.partner)
-    party = _party(what, command.party, said, partner.kind if partner else None)
-    days = _days(contract, end - timedelta(days=1), look)
-    until = pay_by = None
-    if days is not None:
-        # A partner has its days however late the statement was published.
-        last = max(end - timedelta(days=1), day - timedelta(days=days.publish_by))
-        until, pay_by = last + timedelta(days=days.dispute_until), last + timedelta(days=days.pay_by)
-    return msgspec.structs.replace(
-        command, party=party, due=due_to(said, party), dispute_until=until, pay_by=pay_by, digest=said["digest"],
-        partner=contract.partner, time_zone=contract.time_zone,
-    )  # fmt: skip
-
-
-def _days(contract: Contract, on: date, look: Look) -> StatementDays | None:
-    model = look("cooperation_model", contract.cooperation_model)
-    version = cooperation_model.on(model, on) if model else None
-    return version.days if version else None
-
-
-def _party(what: str, named: str | None, said: Mapping[str, Any], kind: str | None) -> str:
-    """Which of the statement's parties the partner is."""
-    parties = list(dict.fromkeys(share["party"] for sum_ in said["due"] for share in sum_["parties"]))
-    if named is not None and named in parties:
-        return named
-    if named is None:
-        # A statement of a period in which nothing was earned has no parties.
-        found = [name for name in ("partner", kind) if name in parties] or (parties or ["partner"])
-        if len(parties) <= 1 or found != parties:
-            return str(found[0])
-    raise PartyNotNamed(
-        f"{what} is shared by {', '.join(parties)}, and the partner is {named or 'none of them by name'}; say which (--party, or "
-        "the field party under a new id), and write this message off"
-    )
-
-
-def due_to(said: Mapping[str, Any], party: str) -> tuple[Sum, ...]:
-    """What a statement's JSON object says that the party gets, by currency."""
-    return tuple(
-        Sum(sum_["currency"], next((each["amount"] for each in sum_["parties"] if each["party"] == party), "0"))
-        for sum_ in said["due"]
-    )
 
 
 def _disputed(what: str, known: Note, command: StatementDisputed, day: date) -> StatementDisputed:
