@@ -9,9 +9,11 @@ import typer
 from rich.table import Table
 
 from console.noting import Time
-from console.relating import BY, record, show, state_of
-from console.session import JSON, opened, out, print_json
+from console.relating import BY, record
+from console.session import JSON, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
+from engine.events import joined
+from engine.settlement.noting import told
 from engine.store import relations
 
 app = typer.Typer(help="Lines of statements on which partners' figures and ours differ.", no_args_is_help=True)
@@ -33,7 +35,7 @@ def show_all(
 ) -> None:
     """Discrepancies that nobody has decided yet."""
     with opened() as store, store.reading() as cursor:
-        found = [state_of(each) for each in relations.listed(cursor, "discrepancy", contract=contract)]
+        found = [told(each.state) for each in relations.listed(cursor, "discrepancy", contract=contract)]
     found = [each for each in found if all_ or each["state"] in {"open", "assigned"}]
     if as_json:
         print_json(found)
@@ -53,7 +55,21 @@ def show_all(
 @app.command("show")
 def show_one(contract: Contract, period: OfPeriod, line: Line, as_json: AsJson = False) -> None:
     """One discrepancy as it stands."""
-    show("discrepancy", contract, str(period_of(period)), line, as_json=as_json)
+    key = ("discrepancy", joined(contract, str(period_of(period)), line))
+    with opened() as store, store.reading() as cursor:
+        found = relations.known(cursor, [key]).get(key)
+    if found is None:
+        refuse(
+            f"line {line} of {contract} for {period} has no discrepancy; settle discrepancy list --all shows those that are"
+        )
+    said = told(found.state)
+    if as_json:
+        print_json(said)
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in said.items():
+        table.add_row(name.replace("_", " "), str(value))
+    out.print(table)
 
 
 @app.command()

@@ -20,11 +20,13 @@ from consumers.commands import Asked, ask
 from consumers.figures import figures_of
 from consumers.reconciling import Reconciled
 from engine.money import micros_of
+from engine.settlement.noting import told
+from engine.store import relations
 
 app = typer.Typer(
     cls=unworded("of"),
     no_args_is_help=True,
-    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|pay|settle|reconcile CONTRACT PERIOD",
+    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|pay|settle|reconcile CONTRACT PERIOD | list",
     help="A contract's statement: CONTRACT PERIOD shows it, as issued or as it stands now; --version N as restated.",
 )
 app.command("of", hidden=True)(settling.statement)
@@ -134,6 +136,32 @@ def settle(contract: Contract, period: OfPeriod, by: By, time: Time = None, as_j
     _record("settled", contract, period, {"author": by}, time, as_json=as_json)
 
 
+@app.command("list")
+def show_all(
+    contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only those that are published, disputed, ...")] = None,
+    limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Published statements: how far each is, what is due, and its days."""
+    with opened() as store, store.reading() as cursor:
+        found = [told(each.state) for each in relations.listed(cursor, "note", contract=contract)]
+    found = [each for each in found if state is None or each["state"] == state]
+    if as_json:
+        print_json(found)
+        return
+    table = Table("contract", "period", "state", "since", box=None)
+    table.add_column("due", justify="right")
+    table.add_column("dispute until")
+    table.add_column("pay by")
+    for each in found[: limit or None]:
+        due = "\n".join(f"{row['amount']} {row['currency']}" for row in each["due"])
+        days = [each.get(name, "") for name in ("dispute_until", "pay_by")]
+        table.add_row(each["contract"], each["period"], each["state"], each["day"], due, *days)
+    out.print(table)
+    out.print(f"{len(found):,} found" + (f", {limit} shown (--limit 0 shows all)" if 0 < limit < len(found) else ""))
+
+
 @app.command()
 def reconcile(
     contract: Contract,
@@ -161,8 +189,8 @@ def reconcile(
             reason=f"own figures of {file.name}"[:256], time=time,
         )  # fmt: skip
     if as_json:
-        told = {name: [each._asdict() for each in getattr(found, name)] for name in ("opened", "known")}
-        print_json({"contract": contract, "period": str(chosen), "agreeing": found.agreeing} | told)
+        lines = {name: [each._asdict() for each in getattr(found, name)] for name in ("opened", "known")}
+        print_json({"contract": contract, "period": str(chosen), "agreeing": found.agreeing} | lines)
     else:
         _show(found)
 
