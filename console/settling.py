@@ -88,7 +88,7 @@ def statement(
     chosen = period_of(period)
     with opened() as store, store.reading() as cursor:
         said = view(cursor, contract, chosen, version).statement
-        said |= {"note": standing_of(cursor, contract, chosen)}
+        said |= {"note": standing_of(cursor, contract, chosen) if version == 1 else None}
     if as_json:
         print_json(said)
     else:

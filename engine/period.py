@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -93,6 +94,7 @@ def _months_later(first: date, months: int) -> date:
     return date(first.year + month // 12, month % 12 + 1, 1)
 
 
+@lru_cache(maxsize=10_000)
 def day_in(time_zone: str, instant: datetime) -> date:
     """The day on which the instant (UTC) falls in the time zone."""
     found: date = located(

@@ -214,7 +214,9 @@ def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementIn
             f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
             "id, and write this message off"
         )
-    return msgspec.structs.replace(command, number=number, due=known.due)
+    return msgspec.structs.replace(
+        command, number=number, due=known.due, partner=known.partner, party=known.party, pay_by=known.pay_by
+    )
 
 
 def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
@@ -237,7 +239,7 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
         raise PayoutHeld(
             f"payouts to partner {known.partner} are held: {held}; try this message again when they are not"
         )
-    return command
+    return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
 
 
 def _settled(what: str, known: Note, command: StatementSettled) -> StatementSettled:

@@ -62,19 +62,26 @@ class StatementConfirmed(NoteEvent, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The self-billed invoice was made. `number` follows from contract and period; `due` is what it is over."""
+    """The self-billed invoice was made. `number` follows from contract and period.
+
+    `due` is what it is over, `partner` and `party` whose, `pay_by` when it is to be paid: all the decision's.
+    """
 
     NAME: ClassVar[str] = "statement.invoiced"
     author: str
     day: date
     number: str | None = None
     due: tuple[Sum, ...] = ()
+    partner: str | None = None
+    party: str | None = None
+    pay_by: date | None = None
 
 
 class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """All that is due in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
 
-    `reference` is that of the transfer; notes that were set off against each other share it.
+    `reference` is that of the transfer; notes that were set off against each other share it. `partner`, its `party` of the
+    statement and the invoice's `number` are the decision's.
     """
 
     NAME: ClassVar[str] = "statement.paid"
@@ -83,6 +90,9 @@ class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc
     currency: str
     reference: str
     day: date
+    partner: str | None = None
+    party: str | None = None
+    number: str | None = None
 
 
 class StatementSettled(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
