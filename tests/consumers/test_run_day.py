@@ -134,6 +134,26 @@ def test_what_waits_for_a_person_is_said_with_the_reason(store: Store) -> None:
     assert not kept(store)
 
 
+def test_a_resolution_for_a_contract_that_has_ended_gets_its_statement_from_the_day(store: Store) -> None:
+    begun(store)
+    run(store, "2026-11-05")
+    note = {"contract": "C-1", "period": "2026-10", "author": "partner"}
+    at = "2026-11-06T10:00:00Z"
+    take(store, message("contract.terminated", "t", {"contract": "C-1", "valid_to": "2026-11-01"}))
+    take(store, message("statement.disputed", "d", note | {"reason": "r", "lines": ["net"]}, at))
+    take(store, message("discrepancy.opened", "o", note | {"line": "net", "theirs": "60"}, at))
+    granted = note | {"author": "wu", "approver": "bo", "line": "net", "reason": "r", "amount": "2.50"}
+    take(store, message("discrepancy.resolved", "x", granted, at))
+    assert not kept(store)
+    assert run(store, "2026-11-30").closed == {}
+    assert run(store, "2026-12-01").closed == {"2026-11": 1}
+    assert did(run(store, "2026-12-05"))[1] == [("published", "2026-11")]
+    with store.reading() as cursor:
+        due = {each.state.period: each.state.due[0].amount for each in relations.listed(cursor, "note")}
+    assert due == {"2026-10": "50.00", "2026-11": "2.50"}
+    assert did(run(store, "2027-01-01"))[0] == {}
+
+
 def test_a_period_that_cannot_be_closed_does_not_keep_the_others(store: Store) -> None:
     begun(store, signed("C-9", valid_from="2026-10-01", rulebook="none"))
     done = run(store, "2026-11-01")
