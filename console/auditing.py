@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
 from console.archiving import WHERE, archive_at
+from console.grouping import unworded
 from console.intake import bar
 from console.replaying import ENGINE, SCHEDULER, cluster_of
 from console.session import JSON, opened, out, print_json, refuse
@@ -25,18 +25,9 @@ from replay.audit.findings import Finding, Proof
 _SHOWN = 20
 
 
-class _Group(TyperGroup):
-    """So that `settle audit 2026-10` needs no word before the period."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
-        words = [each for each in args if not each.startswith("-")]
-        if words and words[0] not in self.commands:
-            args = ["period", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_Group,
+    # So that `settle audit 2026-10` needs no word before the period.
+    cls=unworded("period"),
     no_args_is_help=True,
     subcommand_metavar="PERIOD | pack PERIOD | verify FILE",
     help="Prove what was issued in a period: PERIOD in the store, a pack of it in one file.",

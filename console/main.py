@@ -22,10 +22,12 @@ from console import (
     contents,
     demo,
     demo_replay,
+    disputing,
     explaining,
     intake,
     journaling,
     leads,
+    noting,
     outgoing,
     partners,
     qualifying,
@@ -33,6 +35,7 @@ from console import (
     replaying,
     restating,
     rulebooks,
+    running,
     serving,
     settling,
     standing,
@@ -41,6 +44,7 @@ from console import (
     training,
 )
 from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
+from consumers.figures import UnreadableFigures
 from consumers.files import UnreadableFile
 from engine.aggregates.refusal import Refused
 from engine.store.database import OtherSchemaVersion, StoreUnavailable
@@ -78,7 +82,9 @@ app.add_typer(training.app, name="course")
 app.add_typer(leads.app, name="lead")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
-app.command("statement")(settling.statement)
+app.add_typer(noting.app, name="statement")
+app.add_typer(disputing.app, name="discrepancy")
+app.command("run-day")(running.run_day)
 app.command("explain")(explaining.explain)
 app.command("points")(standing.points)
 app.command("score")(standing.score)
@@ -104,6 +110,7 @@ EXPECTED = (
     Refused,
     BrokenManifest,
     UnreadableFile,
+    UnreadableFigures,
     StoreUnavailable,
     OtherSchemaVersion,
     FolderRefused,

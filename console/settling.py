@@ -13,6 +13,7 @@ from console.session import JSON, clock, opened, out, print_json
 from consumers.suspense import recycle_ripe
 from engine.period import Period, UnreadablePeriod
 from engine.settlement import closing, scoring
+from engine.settlement.noting import standing_of
 from engine.settlement.statements import view
 from engine.store import suspense
 
@@ -90,6 +91,7 @@ def statement(
     chosen = period_of(period)
     with opened() as store, store.reading() as cursor:
         said = view(cursor, contract, chosen, version).statement
+        said |= {"note": standing_of(cursor, contract, chosen) if version == 1 else None}
     if as_json:
         print_json(said)
     else:
@@ -115,6 +117,19 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
     out.print(f"digest {said['digest']}")
     if said.get("root"):
         out.print(f"root   {said['root']}")
+    if said.get("note"):
+        print_note(said["note"])
+
+
+def print_note(note: dict[str, Any]) -> None:
+    """How far the statement is on its way to the partner and to the bank."""
+    told = [f"{note['state']} since {note['day']}"]
+    if note["state"] not in {"paid", "settled"}:
+        days = {"dispute_until": "may be disputed up to", "pay_by": "to be paid by"}
+        told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
+    out.print(f"note   {'; '.join(told)}", soft_wrap=True)
+    for each in note["open_discrepancies"]:
+        out.print(f"       line {each} is disputed and not decided; settle discrepancy list", soft_wrap=True)
 
 
 def _amounts(said: dict[str, Any]) -> Table:
@@ -151,7 +166,8 @@ def _add_adjustment(table: Table, made: dict[str, Any]) -> None:
         unit = f" {line['unit']}" if "unit" in line else ""
         table.add_row(line["clause"] or "", f"{made['period']} {line['name']}", f"{line['amount']}{unit}")
     for sum_ in made["payable"]:
-        table.add_row("", f"{made['period']} adjusted, was {sum_['was']}", sum_["amount"], style="bold")
+        what = f"adjusted, was {sum_['was']}" if "was" in sum_ else f"{made['discrepancy']}, dispute resolved"
+        table.add_row("", f"{made['period']} {what}", sum_["amount"], style="bold")
 
 
 def told_cause(cause: dict[str, Any]) -> str:
@@ -161,6 +177,9 @@ def told_cause(cause: dict[str, Any]) -> str:
             named = ", ".join(each["id"] for each in cause["named"][:_CAUSES_SHOWN])
             more = cause["events"] - min(len(cause["named"]), _CAUSES_SHOWN)
             return f"{cause['events']:,} late events ({named}{f' and {more:,} more' if more else ''})"
+        case "discrepancy":
+            figures = f"ours {cause['ours'] or 'none'}, theirs {cause['theirs'] or 'none'}"
+            return f"line {cause['line']} ({figures}): {cause['reason']}, approved by {cause['approver']}"
         case "rulebook":
             return f"rulebook {cause['rulebook']}@{cause['version']}"
         case "balances":

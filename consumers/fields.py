@@ -46,6 +46,8 @@ QuantityAboveZero = (
     Annotated[str, StringConstraints(pattern=_above_zero(6), max_length=20)]
     | Annotated[int, Field(ge=1, le=INTEGER_MAX)]
 )
+# A figure of a statement: as fine as what rules compute with.
+Figure = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,12})?$", max_length=40)]
 # Rates of exchange have a finer last digit than amounts.
 Rate = (
     Annotated[str, StringConstraints(pattern=_above_zero(12), max_length=25)]

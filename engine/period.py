@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import MAXYEAR, date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -107,12 +108,20 @@ def months_after(day: date, months: int) -> date | None:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
+@lru_cache(maxsize=10_000)
 def day_in(time_zone: str, instant: datetime) -> date:
     """The day on which the instant (UTC) falls in the time zone."""
     found: date = located(
         pl.DataFrame({"time": [instant], "time_zone": [time_zone], "calendar": ["monthly"]}, schema_overrides=_INSTANT)
     )["day"][0]
     return found
+
+
+def noon(time_zone: str, day: date) -> datetime:
+    """An instant (UTC) that falls on the day in the time zone."""
+    local = pl.Series([datetime(day.year, day.month, day.day, 12)], dtype=pl.Datetime("us"))  # noqa: DTZ001 - set next
+    found: datetime = local.dt.replace_time_zone(time_zone).dt.convert_time_zone("UTC").dt.replace_time_zone(None)[0]
+    return found.replace(tzinfo=UTC)
 
 
 _INSTANT = {"time": pl.Datetime("us", "UTC")}

@@ -19,6 +19,7 @@ from consumers.wire import (
     billing,
     courses,
     leads,
+    noted,
     provisioned,
     qualified,
     reported,
@@ -48,7 +49,7 @@ class Message(Data, Generic[_Type, _Told]):
 # The data of every type; those that come in volume first.
 TYPES: dict[str, type[Data]] = billing.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
 TYPES |= serviced.TYPES | provisioned.TYPES | assessed.TYPES
-TYPES |= agency.TYPES | courses.TYPES | leads.TYPES
+TYPES |= agency.TYPES | courses.TYPES | leads.TYPES | noted.TYPES
 
 MESSAGES: tuple[Any, ...] = tuple(
     Message[Literal[name], data]  # type: ignore[valid-type] # made from the table above

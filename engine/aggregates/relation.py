@@ -20,6 +20,7 @@ from engine.events import Event
 # `services`, a list of the states of all services of a contract; and of `score`, the latest version issued, by the id of its
 # assessment.
 # Of `those(kind)` and the name of a group: the states of all in it, by their ids.
+# Of `statement`, by contract and period, the versions that were issued (engine.store.statements.Issued).
 Look = Callable[[str, str], Any]
 
 

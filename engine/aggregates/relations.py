@@ -10,7 +10,9 @@ from engine.aggregates import (
     cooperation_model,
     course,
     deposit,
+    discrepancy,
     lead,
+    note,
     provisioning,
     qualification,
     service,
@@ -31,5 +33,7 @@ _ALL = (
     content.AGGREGATE,
     provisioning.AGGREGATE,
     assessment.AGGREGATE,
+    note.AGGREGATE,
+    discrepancy.AGGREGATE,
 )
 AGGREGATES: dict[str, Aggregate] = {each.kind: each for each in _ALL}

@@ -27,6 +27,21 @@ from engine.events.base import Event, joined
 from engine.events.courses import CourseEvent, CourseOffered, CourseWithdrawn
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
 from engine.events.leads import LeadAccepted, LeadEvent, LeadLost, LeadRegistered, LeadRejected, LeadWon
+from engine.events.noted import (
+    DiscrepancyAssigned,
+    DiscrepancyEvent,
+    DiscrepancyOpened,
+    DiscrepancyRejected,
+    DiscrepancyResolved,
+    NoteEvent,
+    StatementConfirmed,
+    StatementDisputed,
+    StatementInvoiced,
+    StatementPaid,
+    StatementPublished,
+    StatementSettled,
+    Sum,
+)
 from engine.events.provisioned import ProvisioningDone, ProvisioningEvent, ProvisioningFailed, ProvisioningOrdered
 from engine.events.qualified import (
     CooperationModelPublished,
@@ -229,6 +244,7 @@ _TERMS = (PartnerRegistered, ContractSigned, ContractTerminated, RulebookPublish
 BY_NAME: dict[str, type[Event]] = {event.NAME: event for event in (*_TERMS, FxRatePublished, CooperationModelPublished)}
 BY_NAME |= VOLUME | REPORTED | ISSUED
 BY_NAME |= {event.NAME: event for event in (CourseOffered, CourseWithdrawn)}
+BY_NAME |= _kinds(NoteEvent) | _kinds(DiscrepancyEvent)
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _decoders = {name: msgspec.json.Decoder(event) for name, event in BY_NAME.items()}
@@ -288,6 +304,11 @@ __all__ = [
     "DepositEvent",
     "DepositPaid",
     "DepositReturned",
+    "DiscrepancyAssigned",
+    "DiscrepancyEvent",
+    "DiscrepancyOpened",
+    "DiscrepancyRejected",
+    "DiscrepancyResolved",
     "Event",
     "FxRatePublished",
     "LatePolicy",
@@ -297,6 +318,7 @@ __all__ = [
     "LeadRegistered",
     "LeadRejected",
     "LeadWon",
+    "NoteEvent",
     "PartnerEvent",
     "PartnerRegistered",
     "PeriodClosed",
@@ -332,10 +354,17 @@ __all__ = [
     "ServiceTime",
     "ServiceTrialStarted",
     "StatementClosed",
+    "StatementConfirmed",
     "StatementDays",
+    "StatementDisputed",
     "StatementEvent",
+    "StatementInvoiced",
+    "StatementPaid",
+    "StatementPublished",
     "StatementRestated",
+    "StatementSettled",
     "StreamedEvent",
+    "Sum",
     "TrainingCompleted",
     "TrainingEnrolled",
     "TrainingEvent",

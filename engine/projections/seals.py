@@ -5,7 +5,7 @@
 * The **chain** goes over the leaves in blocks of `BLOCK` positions, head(n) = SHA-256(head(n - 1) + SHA-256(the block's
   leaves)). Its head at a position depends on the log up to there alone, not on how it was read.
 * A **seal** is the rolling digest seal(n) = SHA-256(seal(n - 1) + leaf) over the events of one subject in the order of the log:
-  a contract's events of one period, its terms, a partner's, a rulebook's, the exchange rates. So a few events can be shown
+  a contract's events of one period, its terms, its discrepancies, a partner's, a rulebook's, the exchange rates. So a few events can be shown
   to be all that there were, and in their order, without the rest of the log.
 * A **root** is that of the Merkle tree over the leaves of what a closing issued (RFC 9162, section 2.1.1).
 """
@@ -22,6 +22,7 @@ from engine.events import (
     AssessmentCompleted,
     ContractSigned,
     ContractTerminated,
+    DiscrepancyEvent,
     Event,
     FxRatePublished,
     PartnerRegistered,
@@ -88,7 +89,7 @@ class Subject(NamedTuple):
 RATES = Subject("rates", "")
 
 
-def subject_of(event: Event, period: date | None) -> Subject | None:
+def subject_of(event: Event, period: date | None) -> Subject | None:  # noqa: PLR0911 - one a kind
     """The subject of the event, whose period (where it has one) is the given; None for what the engine itself issued."""
     match event:
         case StreamedEvent():
@@ -100,6 +101,8 @@ def subject_of(event: Event, period: date | None) -> Subject | None:
             return Subject("partner", event.partner)
         case FxRatePublished():
             return RATES
+        case DiscrepancyEvent():
+            return Subject("discrepancy", event.contract)
         case StatementClosed() | StatementRestated() | PeriodClosed() | AssessmentCompleted():
             return None
         case _:

@@ -1,7 +1,8 @@
 """What a restated statement changes against the version before it, and what a statement with such adjustments comes to.
 
 An adjustment is *computed again, less all that was issued before*: the version before holds the sum of the closed statement and
-of every adjustment since.
+of every adjustment since. What persons granted by resolving a discrepancy is an adjustment of a kind of its own: it is in no
+version of the statement that was disputed, so computing that again neither sees nor undoes it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from engine.money import difference, in_units, of_units, total
+from engine.events import DiscrepancyResolved
+from engine.money import MICRO_DIGITS, difference, in_units, minor_digits, of_units, total
 
 Json = dict[str, Any]
 
@@ -101,6 +103,28 @@ def _digits(texts: Iterable[str]) -> int:
 
 def _shown(amount: Decimal, digits: int) -> str:
     return format(of_units(in_units(amount, digits), digits), "f")
+
+
+def resolution(event: DiscrepancyResolved) -> Json:
+    """The JSON object of the adjustment that a resolved discrepancy is."""
+    assert event.amount is not None, event
+    assert event.currency is not None, event
+    digits = minor_digits(event.currency)
+    amount = format(of_units(event.amount // 10 ** (MICRO_DIGITS - digits), digits), "f")
+    told = {name: getattr(event, name) for name in ("line", "ours", "theirs", "reason", "author", "approver")}
+    return {
+        "period": event.period,
+        "discrepancy": event.line,
+        "lines": [],
+        "payable": [{"currency": event.currency, "amount": amount}],
+        "parties": [{"party": event.party, "currency": event.currency, "amount": amount}],
+        "causes": [{"cause": "discrepancy"} | told],
+    }
+
+
+def is_resolution(adjustment: Mapping[str, Any]) -> bool:
+    """Whether the adjustment is what resolved a discrepancy, and not what restating made."""
+    return "discrepancy" in adjustment
 
 
 def due(statement: Mapping[str, Any]) -> list[Json]:

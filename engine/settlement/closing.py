@@ -16,7 +16,8 @@ from engine.aggregates.refusal import Refused
 from engine.period import Period, day_in
 from engine.rules.given import Given
 from engine.rules.model import Rulebook
-from engine.settlement import scoring, sealing
+from engine.settlement import scoring, sealing, taking_up
+from engine.settlement.adjusting import is_resolution
 from engine.settlement.books import Books
 from engine.settlement.concluding import Concluded, belong_together, concluded
 from engine.settlement.gathering import Group, gathered, of_rulebook
@@ -110,8 +111,7 @@ def close(
 
 def _waiting(cursor: Rows, period: Period, named: Sequence[str] | None = None) -> set[str]:
     """The contracts for which adjustments of earlier periods wait for a statement."""
-    found = statement_store.waiting(cursor, named)
-    return {name for name, restated in found.items() if any(each.end <= period.first for each in restated)}
+    return set(taking_up.waiting(cursor, period, named))
 
 
 def _over(chosen: Sequence[Contract], period: Period, now: datetime) -> tuple[list[Contract], list[Refusal]]:
@@ -201,7 +201,7 @@ def _issue(cursor: Rows, group: Group, result: Concluded, now: datetime) -> int:
     """Writes the statements and scores to the log; returns how many statements there are."""
     position = recorder.last_position(cursor)
     settled = [group.contracts[name] for name in result.lines]
-    adjustments = _adjustments(cursor, group.period, settled)
+    adjustments = taking_up.waiting(cursor, group.period, [each.contract for each in settled])
     given = group.cohort.contracts
     drafts = [
         _Draft(
@@ -223,7 +223,7 @@ def _issue(cursor: Rows, group: Group, result: Concluded, now: datetime) -> int:
 
 
 def _issue_ended(cursor: Rows, rulebook: Rulebook, period: Period, ended: Sequence[Contract], now: datetime) -> int:
-    adjustments = _adjustments(cursor, period, ended)
+    adjustments = taking_up.waiting(cursor, period, [each.contract for each in ended])
     drafts = [
         _Draft(
             each,
@@ -236,16 +236,6 @@ def _issue_ended(cursor: Rows, rulebook: Rulebook, period: Period, ended: Sequen
         if each.contract in adjustments
     ]
     return _write(cursor, rulebook, period, drafts, now)
-
-
-def _adjustments(cursor: Rows, period: Period, settled: Sequence[Contract]) -> dict[str, list[dict[str, Any]]]:
-    """By contract the adjustments of earlier periods that wait for a statement."""
-    waiting = statement_store.waiting(cursor, [each.contract for each in settled])
-    found = {
-        name: [msgspec.json.decode(each.adjustment) for each in restated if each.end <= period.first]
-        for name, restated in waiting.items()
-    }
-    return {name: each for name, each in found.items() if each}
 
 
 class _Draft(NamedTuple):
@@ -266,7 +256,8 @@ def _write(cursor: Rows, rulebook: Rulebook, period: Period, drafts: Sequence[_D
     name = str(period)
     own = [draft.contract for draft in drafts]
     with_rates = {d.contract.contract for d in drafts if msgspec.json.decode(d.given)["rates"]}
-    seals = sealing.seals_of(cursor, period, own, with_rates)
+    disputed = {d.contract.contract for d in drafts if any(map(is_resolution, d.statement["adjustments"]))}
+    seals = sealing.seals_of(cursor, period, own, with_rates, disputed)
     issued, rows = [], []
     for number, draft in enumerate(drafts, position + 1):
         contract = draft.contract.contract

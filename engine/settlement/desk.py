@@ -164,11 +164,13 @@ class Desk:
                 "a new id"
             ) from None
 
-    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a partner's or a contract's state
+    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a partner's or a contract's state, or a statement's versions
         """What relations may look at beside one another: engine.aggregates.relation.Look."""
         if kind == "score":
             scorecard, period, partner = id_.split("\x1f")
             return assessments.issued(self._cursor, scorecard, period, [partner]).get(partner)
+        if kind == "statement":
+            return statements.versions(self._cursor, *id_.split("\x1f"))
         if kind == "partner":
             if id_ not in self._partners:
                 self._partners |= registry.partners(self._cursor, [id_])

@@ -15,6 +15,7 @@ from engine.events import (
     AssessmentOverridden,
     AssessmentReassessed,
     CountedEvent,
+    DiscrepancyResolved,
     Event,
     FxRatePublished,
     PointsAdjusted,
@@ -29,8 +30,8 @@ from engine.projections import facts as projection
 from engine.projections import partner_facts
 from engine.projections.columns import columns
 from engine.projections.facts import FACTS
-from engine.settlement import journaling, relating
-from engine.store import assessments, facts, log, points, rates, registry
+from engine.settlement import journaling, relating, taking_up
+from engine.store import assessments, facts, log, points, rates, registry, resolutions
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 from engine.store.registry import Published
@@ -128,6 +129,9 @@ def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """What (position, event) tell of partners, relations and exchange rates. The caller holds the writers' lock."""
     relating.keep(cursor, [event for _, event in told])
     journaling.keep_told(cursor, told)
+    resolved = [(at, event) for at, event in told if isinstance(event, DiscrepancyResolved)]
+    if resolved:
+        resolutions.save(cursor, [taking_up.resolution_of(at, event) for at, event in resolved])
     counted = [event for _, event in told if partner_facts.is_counted(event)]
     if counted:
         partner_fact_store.add(cursor, fold_counted(cursor, counted))

@@ -13,7 +13,7 @@ from engine.period import Period
 from engine.settlement import journaling, scoring, sealing
 from engine.settlement.keeping import facts_of
 from engine.settlement.statements import count_streamed
-from engine.store import assessments
+from engine.store import assessments, resolutions
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.statements import Issued
@@ -45,6 +45,7 @@ def keep_closed(cursor: Rows, period: Period, issued: Sequence[Issued]) -> None:
     """Keeps closed statements of one period, which take up what waited for their contracts."""
     statement_store.save(cursor, issued)
     statement_store.taken(cursor, period, [each.contract for each in issued])
+    resolutions.taken(cursor, period, [(each.contract, each.position) for each in issued])
     journaling.keep(cursor, issued)
 
 

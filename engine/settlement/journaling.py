@@ -7,8 +7,9 @@ from datetime import date, timedelta
 
 import msgspec
 
-from engine.events import DepositPaid, DepositReturned, Event
+from engine.events import DepositPaid, DepositReturned, DiscrepancyResolved, Event, StatementPaid, StatementPublished
 from engine.money import decimal_of_micros
+from engine.period import Period, day_in
 from engine.projections import journal
 from engine.projections.journal import Entry, Terms, Transfer, Version
 from engine.rules.model import Rulebook
@@ -46,12 +47,29 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
 
 def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """Keeps the entries of (position, event) that tell of payments. The caller holds the writers' lock."""
-    entries = [entry for at, event in told if (entry := _told(at, event)) is not None]
+    entries = [entry for at, event in told if (entry := _told(cursor, at, event)) is not None]
     store.save(cursor, entries)
 
 
-def _told(position: int, event: Event) -> Entry | None:
+def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
     match event:
+        case StatementPublished():
+            issued = statement_store.issued(cursor, event.contract, event.period)
+            assert issued is not None, event
+            day = day_in(event.time_zone or "UTC", event.time)
+            return journal.published(position, day, msgspec.json.decode(issued.statement))
+        case StatementPaid():
+            party = (journal.PAYABLE, _party(event.party, event.partner))
+            transfer = Transfer(party, (journal.BANK, ""), decimal_of_micros(event.amount), event.currency)
+            return journal.entry(
+                position, event.day, event.contract, event.period, f"paid {event.reference}", transfer.postings
+            )
+        case DiscrepancyResolved(amount=int() as amount, currency=str() as currency) if amount:
+            party = (journal.ACCRUED, _party(event.party, event.partner))
+            transfer = Transfer((journal.EXPENSE, ""), party, decimal_of_micros(amount), currency)
+            last = Period.parse(event.period).end - timedelta(days=1)
+            reference = f"discrepancy on {event.line}"
+            return journal.entry(position, last, event.contract, event.period, reference, transfer.postings)
         case DepositPaid() | DepositReturned():
             bank, deposit = (journal.BANK, ""), (journal.DEPOSITS, event.partner)
             paid = isinstance(event, DepositPaid)
@@ -61,6 +79,11 @@ def _told(position: int, event: Event) -> Entry | None:
             return journal.entry(position, event.time.date(), event.contract or "", "", event.NAME, transfer.postings)
         case _:
             return None
+
+
+def _party(party: str | None, partner: str | None) -> str:
+    """Whose a share is, as in engine.projections.journal."""
+    return partner or "" if party in {None, "partner"} else party or ""
 
 
 def _version(issued: Issued, terms: Callable[[str, int, date], Terms]) -> Version:

@@ -137,7 +137,13 @@ def command(store: Store, asked: Sequence[Readable], at: datetime) -> tuple[str,
 
 def _for_a_person(sentence: str) -> str:
     """A refusal without what only the sender of a message can do about it."""
-    return sentence.replace(", and write this message off", "").replace(" under a new id", "")
+    for ending in (
+        ", and write this message off",
+        "; write this message off",
+        ", and this message is recycled by itself",
+    ):
+        sentence = sentence.replace(ending, "")
+    return sentence.replace(" under a new id", "").replace("try this message again", "ask again")
 
 
 def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:

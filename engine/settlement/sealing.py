@@ -94,14 +94,22 @@ def _periods(cursor: Rows, streamed: Sequence[StreamedEvent]) -> list[date]:
 
 
 def seals_of(
-    cursor: Rows, period: Period, contracts: Sequence[Contract], with_rates: Collection[str]
+    cursor: Rows,
+    period: Period,
+    contracts: Sequence[Contract],
+    with_rates: Collection[str],
+    disputed: Collection[str] = (),
 ) -> dict[str, str]:
     """By contract the seals that a statement of the period stands on, as JSON. The log is sealed up to now.
 
     Each is the hex of its digest, empty where there are no events: of the contract's events, its terms, its partner, its
-    rulebook, and for those `with_rates` the exchange rates.
+    rulebook, for those `with_rates` the exchange rates, and for `disputed` ones, whose statements take up what resolved a
+    discrepancy, the contract's discrepancies.
     """
-    named = {each.contract: _subjects_of(each, period, with_rates=each.contract in with_rates) for each in contracts}
+    named = {
+        each.contract: _subjects_of(each, period, each.contract in with_rates, each.contract in disputed)
+        for each in contracts
+    }
     found = seals.seals(cursor, {subject for own in named.values() for subject in own.values()})
     return {
         name: canonical({what: found.get(subject, Seal()).digest.hex() for what, subject in own.items()}).decode()
@@ -109,14 +117,15 @@ def seals_of(
     }
 
 
-def _subjects_of(contract: Contract, period: Period, *, with_rates: bool) -> Mapping[str, Subject]:
+def _subjects_of(contract: Contract, period: Period, with_rates: bool, disputed: bool) -> Mapping[str, Subject]:  # noqa: FBT001
     found = {
         "events": Subject("events", contract.contract, period.first),
         "contract": Subject("contract", contract.contract),
         "partner": Subject("partner", contract.partner),
         "rulebook": Subject("rulebook", contract.rulebook),
     }
-    return found | {"rates": RATES} if with_rates else found
+    found |= {"rates": RATES} if with_rates else {}
+    return found | ({"discrepancies": Subject("discrepancy", contract.contract)} if disputed else {})
 
 
 def complete(store: Store, period: Period, now: datetime) -> Closing | None:

@@ -20,7 +20,7 @@ from engine.rules.evaluate import Conclusions, conclude
 from engine.rules.formulas import RateMissing, Unsettleable
 from engine.rules.given import Cohort, Final, Given, Origin, PartnerGiven
 from engine.rules.model import Rulebook
-from engine.settlement import finishing
+from engine.settlement import finishing, taking_up
 from engine.settlement.adjusting import due
 from engine.settlement.agents import above
 from engine.settlement.books import Books
@@ -179,7 +179,7 @@ def _primary(event: str) -> str:
 
 def digest(statement: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON text, over what the statement says: not over its state, nor where it lies in the log."""
-    beside = {"digest", "state", "late", "version", "closing", "root", "agents"}
+    beside = {"digest", "state", "late", "version", "closing", "root", "agents", "note"}
     said = {key: value for key, value in statement.items() if key not in beside}
     said["evidence"] = {"events": statement["evidence"]["events"]}
     return hashlib.sha256(canonical(said)).hexdigest()
@@ -211,8 +211,7 @@ def checked(contract: Contract, period: Period) -> Period:
 
 def open_statement(cursor: Rows, contract: Contract, period: Period) -> Calculated:
     """The statement as of now, from the live facts. Raises the refusals above."""
-    waiting = statement_store.waiting(cursor, [contract.contract]).get(contract.contract, [])
-    adjustments = [msgspec.json.decode(each.adjustment) for each in waiting if each.end <= period.first]
+    adjustments = taking_up.waiting(cursor, period, [contract.contract]).get(contract.contract, [])
     checked(contract, period)
     books = Books(cursor, [contract.rulebook])
     rulebook = books.for_period(contract, period)

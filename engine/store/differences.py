@@ -33,6 +33,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "scores": ("scorecard", "period", "partner", "version"),
     "statements": ("contract", "period", "version"),
     "journal": ("position", "line"),
+    "resolutions": ("position",),
     "closings": ("period", "number"),
     "chain": (),
     "seals": ("kind", "name", "period"),
@@ -52,6 +53,7 @@ _TOUCHED = {
     "journal": "position > %(after)s",
     "statements": "own_position > %(after)s OR contract = ANY(%(issued)s) OR period = ANY(%(closed)s) "
     "OR taken_by = ANY(%(closed)s)",
+    "resolutions": "position > %(after)s OR contract = ANY(%(issued)s)",
     "seals": "(kind, name, period) IN "
     "(SELECT * FROM unnest(%(seal_kinds)s::text[], %(seal_names)s::text[], %(seal_periods)s::date[]))",
 }

@@ -54,6 +54,15 @@ def issued(cursor: Rows, contract: str, period: str, version: int = 1) -> Issued
     return None if row is None else Issued(*row)
 
 
+def versions(cursor: Rows, contract: str, period: str) -> list[Issued]:
+    """The versions of a statement that were issued, the closed one first; none while it is open."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM statements WHERE contract = %s AND period = %s ORDER BY version",  # noqa: S608
+        (contract, period),
+    )
+    return [Issued(*row) for row in rows]
+
+
 def latest(cursor: Rows, contracts: Sequence[str], period: str) -> dict[str, Issued]:
     """By contract the latest version of each statement of the period that is closed."""
     rows = cursor.execute(

@@ -46,6 +46,18 @@ CREATE UNIQUE INDEX statements_own_position ON statements (own_position);
 CREATE INDEX statements_without_closing ON statements (period) WHERE closing IS NULL;
 CREATE INDEX statements_waiting ON statements (contract) WHERE version > 1 AND taken_by IS NULL;
 
+-- What resolved discrepancies add to a later statement: one row an event.
+CREATE TABLE resolutions (
+    position bigint PRIMARY KEY,
+    contract text NOT NULL,
+    period text NOT NULL,
+    "end" date NOT NULL,
+    adjustment text NOT NULL, -- JSON
+    taken_by text -- the period whose statement has it; null while it waits
+);
+CREATE INDEX resolutions_contract ON resolutions (contract);
+CREATE INDEX resolutions_waiting ON resolutions (contract) WHERE taken_by IS NULL;
+
 -- The journal (engine.projections.journal): one row a posting, debits positive. The rows of a position and a line's entry sum to 0.
 CREATE TABLE journal (
     position bigint NOT NULL, -- of the event that it follows from

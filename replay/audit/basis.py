@@ -9,6 +9,7 @@ import polars as pl
 
 from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
+from engine.events import DiscrepancyResolved
 from engine.facts import Fact
 from engine.money import decimal_of_micros
 from engine.outcomes import Balance
@@ -19,13 +20,19 @@ from engine.rules.model import Rulebook
 from engine.rules.steps import Convert
 from replay.audit import world
 from replay.audit.issued import Issued, Score, Statement
-from replay.audit.scope import Scope
+from replay.audit.scope import Scope, Told
 from replay.audit.volume import Sealed
 from replay.known import RATE_DAYS_MAX, Known
 
+# Contract, period and line of a discrepancy.
+Resolved = tuple[str, str, str]
+
 
 class Basis(NamedTuple):
-    """`known` is by position; `facts` are those of contracts' own events, by the key under which they were asked for."""
+    """`known` is by position; `facts` are those of contracts' own events, by the key under which they were asked for.
+
+    `resolved` are the events that resolved discrepancies, with their positions.
+    """
 
     issued: Issued
     scope: Scope
@@ -35,6 +42,7 @@ class Basis(NamedTuple):
     unfolded: Mapping[str, str]
     versions: Mapping[tuple[str, str], list[Statement]]
     scores: Mapping[tuple[str, str, str], list[Score]]
+    resolved: Mapping[Resolved, tuple[int, DiscrepancyResolved]]
 
     def contract(self, statement: Statement) -> Contract | None:
         """The contract's terms as the statement knew them."""
@@ -75,7 +83,8 @@ class Basis(NamedTuple):
 
 
 def made(
-    issued: Issued, scope: Scope, known: Mapping[int, Known], sealed: Sealed, facts: pl.DataFrame, unfolded: Mapping[str, str]
+    issued: Issued, scope: Scope, known: Mapping[int, Known], sealed: Sealed, facts: pl.DataFrame, unfolded: Mapping[str, str],
+    told: Iterable[Told],
 ) -> Basis:  # fmt: skip
     versions: dict[tuple[str, str], list[Statement]] = {}
     for each in sorted((*issued.statements, *issued.cited_statements), key=lambda each: each.entry.position):
@@ -84,7 +93,12 @@ def made(
     for score in sorted((*issued.scores, *issued.cited_scores), key=lambda each: each.entry.position):
         event = score.event
         scores.setdefault((event.scorecard, event.period, event.partner), []).append(score)
-    return Basis(issued, scope, known, sealed, facts, unfolded, versions, scores)
+    resolved = {
+        (event.contract, event.period, event.line): (entry.position, event)
+        for entry, event in told
+        if isinstance(event, DiscrepancyResolved)
+    }
+    return Basis(issued, scope, known, sealed, facts, unfolded, versions, scores, resolved)
 
 
 def key_of(contract: str, period: Period, position: int) -> str:

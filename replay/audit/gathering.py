@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.events import REPORTED, FxRatePublished, PartnerRegistered
+from engine.events import BY_NAME, REPORTED, DiscrepancyEvent, FxRatePublished, PartnerRegistered
 from engine.period import Period
 from engine.projections.seals import Entry
 from engine.store import log
@@ -14,7 +14,8 @@ from replay.audit.issued import Issued, Read, issued_of, taken_up
 from replay.audit.proving import told_of
 from replay.audit.scope import TERMS, Scope, Told, cited, scope_of
 
-_TOLD = (PartnerRegistered.NAME, *REPORTED, FxRatePublished.NAME)
+_DISPUTED = [name for name, event in BY_NAME.items() if issubclass(event, DiscrepancyEvent)]
+_TOLD = (PartnerRegistered.NAME, *REPORTED, FxRatePublished.NAME, *_DISPUTED)
 
 
 class Gathered(NamedTuple):

@@ -19,7 +19,7 @@ from engine.settlement.keeping import canonical
 from replay.audit import world
 from replay.audit.basis import Basis, key_of, named_facts
 from replay.audit.findings import Check, Finding, fails, holds, taken
-from replay.audit.issued import Statement
+from replay.audit.issued import Statement, is_disputed
 
 
 def subjects_of(contract: Contract, period: Period) -> dict[str, Subject]:
@@ -30,6 +30,7 @@ def subjects_of(contract: Contract, period: Period) -> dict[str, Subject]:
         "partner": Subject("partner", contract.partner),
         "rulebook": Subject("rulebook", contract.rulebook),
         "rates": RATES,
+        "discrepancies": Subject("discrepancy", contract.contract),
     }
 
 
@@ -39,6 +40,7 @@ _COVERS = {
     "partner": "the events of partner {partner}",
     "rulebook": "the versions of rulebook {rulebook}",
     "rates": "the exchange rates",
+    "discrepancies": "the discrepancies of {contract}",
 }
 
 
@@ -95,6 +97,8 @@ def _seals(basis: Basis, each: Statement, contract: Contract) -> Iterator[Findin
     subjects = subjects_of(contract, each.period)
     if not each.given.rates:
         del subjects["rates"]
+    if not is_disputed(each):
+        del subjects["discrepancies"]
     if each.seals.keys() != subjects.keys():
         sentence = f"it is sealed over {', '.join(sorted(each.seals))} and should be over {', '.join(sorted(subjects))}"
         yield fails(each.contract, each.name, Check.seals, sentence)

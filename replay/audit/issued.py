@@ -14,6 +14,7 @@ from engine.outcomes import Balance
 from engine.period import Period
 from engine.projections.seals import Entry
 from engine.rules.given import Given
+from engine.settlement.adjusting import is_resolution
 from engine.settlement.keeping import KeptOrigin, balances_of, facts_of, given_of
 from replay.audit import shapes
 from replay.audit.findings import Check, Finding, fails
@@ -157,7 +158,16 @@ def issued_of(period: Period, entries: Iterable[Entry], known: Read | None = Non
 
 def taken_up(statement: Statement) -> list[Key]:
     """The restated versions whose adjustments the statement took up."""
-    return [(statement.contract, each["period"], each["version"]) for each in statement.said["adjustments"]]
+    return [
+        (statement.contract, each["period"], each["version"])
+        for each in statement.said["adjustments"]
+        if not is_resolution(each)
+    ]
+
+
+def is_disputed(statement: Statement) -> bool:
+    """Whether the statement took up what resolved a discrepancy."""
+    return any(map(is_resolution, statement.said["adjustments"]))
 
 
 def _unreadable(entry: Entry, error: Exception) -> str:
@@ -192,6 +202,8 @@ def _statement(entry: Entry, event: StatementClosed | StatementRestated) -> Stat
     period = Period.parse(event.period)
     given, origins = given_of(event.given, period)
     said = msgspec.json.decode(event.statement)
+    for made in said["adjustments"]:
+        msgspec.convert(made, shapes.Resolution if is_resolution(made) else shapes.Adjustment)
     return Statement(
         entry, event, period, version_of(event), said, given, origins, balances_of(event.carried),
         shapes.seals.decode(event.seals),

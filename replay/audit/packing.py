@@ -1,6 +1,7 @@
 """A pack: one file with all evidence of a period. The same closings give the same bytes.
 
-The texts and shapes here are format 1: whoever changes a byte of what they write makes a format 2, and reads both.
+The texts and shapes here are formats 1 and 2: whoever changes a byte of what they write makes a format 3, and reads all. Format
+2 is that of periods in which a statement takes up what resolved a discrepancy; every other period is packed as ever.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from engine.store.database import Store
 from replay.audit.auditing import pages
 from replay.audit.container import Member, Writer
 from replay.audit.gathering import Gathered, gathered
-from replay.audit.issued import Closing
+from replay.audit.issued import Closing, Issued, is_disputed
 from replay.audit.proving import Progress, terms_of
 from replay.audit.scope import Told
 from replay.audit.signing import signature
 from replay.audit.volume import Selection
 
-FORMAT = 1
+FORMATS = (1, 2)
 README, STATEMENTS, EVENTS, MANIFEST, SIGNATURE = (
     "README.txt",
     "statements.jsonl",
@@ -71,6 +72,16 @@ By hand
    of what it issued, in the order of the log: statements and scores up to its position that are in no closing
    before it, and the restated statements whose adjustments those statements take up.
 """
+
+
+# What format 2 says otherwise: in place of the first, the second.
+_ALSO = (
+    "   its partner; its rulebook; exchange rates.\n",
+    """\
+   its partner; its rulebook; exchange rates; and, where it takes up what resolved a discrepancy, the
+   discrepancies of its contract.
+""",
+)
 
 
 class NotClosed(Refused):
@@ -165,12 +176,13 @@ def _written(
             raise NotPackable(f"the times of recording have gaps; settle audit {period} names them")
         evidence = gathered(cursor, period, closed_only=True)
         _check(evidence, period)
-        writer.add(README, readme(str(period)))
+        format_ = format_of(evidence.issued)
+        writer.add(README, readme(str(period), format_))
         rows = {STATEMENTS: _lines(writer, STATEMENTS, [evidence.entries])}
         rows[EVENTS] = _lines(writer, EVENTS, _events(pages(cursor, evidence.scope.end), evidence, progress))
     for name, text in texts_of(evidence.told):
         writer.add(name, text.encode())
-    manifest = manifest_of(str(period), evidence.issued.closings, writer.members, rows)
+    manifest = manifest_of(str(period), evidence.issued.closings, writer.members, rows, format_)
     writer.add(MANIFEST, manifest)
     signed = None if key is None else signature(key, manifest)
     if signed is not None:
@@ -224,8 +236,14 @@ def line_of(entry: Entry) -> bytes:
     return canonical(line) + b"\n"
 
 
-def readme(period: str) -> bytes:
-    return README_TEXT.format(period=period).encode()
+def format_of(issued: Issued) -> int:
+    return 2 if any(map(is_disputed, issued.statements)) else 1
+
+
+def readme(period: str, format_: int) -> bytes:
+    assert format_ in FORMATS, format_
+    text = README_TEXT if format_ == 1 else README_TEXT.replace(*_ALSO)
+    return text.format(period=period).encode()
 
 
 def texts_of(told: Iterable[Told]) -> list[tuple[str, str]]:
@@ -239,13 +257,13 @@ def texts_of(told: Iterable[Told]) -> list[tuple[str, str]]:
 
 
 def manifest_of(
-    period: str, closings: Iterable[Closing], members: Iterable[Member], rows: dict[str, int]
+    period: str, closings: Iterable[Closing], members: Iterable[Member], rows: dict[str, int], format_: int
 ) -> bytes:  # fmt: skip
     told = [each.event for each in closings]
     return canonical(
         Manifest(
             [Root(e.head, e.number, e.position, e.previous, e.root, e.statements) for e in told],
-            FORMAT,
+            format_,
             [Row(each.size, each.name, rows.get(each.name, 0), each.sha256) for each in members],
             period,
             told[-1].root,

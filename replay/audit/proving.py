@@ -83,7 +83,9 @@ class Prover:
         `progress` is told steps done and in all.
         """
         volume = self._volume
-        basis = bases.made(self._issued, self.scope, self._known, self._sealed, volume.facts(), volume.failed)
+        basis = bases.made(
+            self._issued, self.scope, self._known, self._sealed, volume.facts(), volume.failed, self._told
+        )
         checks = (check_inputs, check_digests, check_sums, check_ended)
         parts = in_parts(self._cohorts)
         findings = [*self._findings, *self.selection.findings, *self._beside()]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from engine.events import (
     ContractSigned,
     ContractTerminated,
+    DiscrepancyEvent,
     Event,
     FxRatePublished,
     PartnerRegistered,
@@ -19,7 +20,7 @@ from engine.period import Period
 from engine.projections.seals import Entry
 from engine.rules.check import check
 from engine.settlement.concluding import belong_together
-from replay.audit.issued import Issued, Statement
+from replay.audit.issued import Issued, Statement, is_disputed
 
 Told = tuple[Entry, Event]
 TERMS = (ContractSigned.NAME, ContractTerminated.NAME, RulebookPublished.NAME)
@@ -28,7 +29,8 @@ TERMS = (ContractSigned.NAME, ContractTerminated.NAME, RulebookPublished.NAME)
 class Scope(NamedTuple):
     """`contracts` are those whose terms are needed, `whole` the rulebooks of whose contracts all are.
 
-    `events` gives by contract and first day of a period up to which position its events are needed.
+    `events` gives by contract and first day of a period up to which position its events are needed, `disputed` the contracts
+    whose discrepancies are.
     """
 
     contracts: frozenset[str]
@@ -38,6 +40,7 @@ class Scope(NamedTuple):
     rates: bool
     events: Mapping[tuple[str, date], int]
     end: int
+    disputed: frozenset[str] = frozenset()
 
     def chosen(self, told: Iterable[Told]) -> list[Told]:
         """Those of the events that are needed, with the terms of every contract that they name."""
@@ -60,6 +63,8 @@ class Scope(NamedTuple):
                 return event.partner in self.partners
             case FxRatePublished():
                 return self.rates
+            case DiscrepancyEvent():
+                return event.contract in self.disputed
             case _:
                 return False
 
@@ -94,6 +99,7 @@ def scope_of(issued: Issued, terms: Sequence[Told]) -> Scope:
         any("rates" in each.seals for each in issued.statements),
         needed,
         max([issued.end, *(each.position for each in issued.statements), *(e.event.position for e in issued.scores)]),
+        frozenset(each.contract for each in issued.statements if is_disputed(each)),
     )
 
 

@@ -80,6 +80,23 @@ class Adjustment(_Shape, frozen=True):
     causes: list[dict[str, Any]]
 
 
+class _Granted(_Shape, frozen=True):
+    currency: Name
+    amount: Number
+    party: Name = ""
+
+
+class Resolution(_Shape, frozen=True):
+    """The adjustment that a resolved discrepancy is."""
+
+    period: Name
+    discrepancy: Name
+    lines: list[_Change]
+    payable: list[_Granted]
+    parties: list[_Granted]
+    causes: list[dict[str, str | None]]
+
+
 class _Due(_Shape, frozen=True):
     currency: Name
     amount: Number
@@ -122,7 +139,7 @@ class Statement(_Shape, frozen=True):
     payable: Number
     parties: list[_Share]
     balances: list[_Balance]
-    adjustments: list[Adjustment]
+    adjustments: list[dict[str, Any]]  # each an Adjustment or a Resolution
     evidence: dict[str, int]
     due: list[_Due]
     digest: Name

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from engine.events import StatementRestated
 from engine.money import total
-from engine.settlement.adjusting import adjustment, due
+from engine.period import Period
+from engine.settlement.adjusting import adjustment, due, is_resolution, resolution
 from engine.settlement.keeping import canonical
 from engine.settlement.restating import own_of
-from replay.audit.basis import Basis
+from replay.audit.basis import Basis, Resolved
 from replay.audit.findings import Check, Finding, fails, holds
 from replay.audit.issued import Key, Statement, taken_up
 
 
 def check_sums(basis: Basis) -> Iterator[Finding]:
     seen: dict[Key, Statement] = {}
+    resolved: dict[Resolved, Statement] = {}
     for each in basis.issued.statements:
         yield _sums(basis, each)
+        for made in filter(is_resolution, each.said["adjustments"]):
+            yield _resolution(basis, each, made, resolved)
         for key in taken_up(each):
             if key in seen:
                 sentence = f"the adjustment of {key[1]} version {key[2]} was taken up before, by {seen[key].name}"
@@ -76,6 +81,8 @@ def _adjustments(basis: Basis, each: Statement) -> Iterator[Finding]:
     if isinstance(each.event, StatementRestated):
         yield _restated(basis, each, each.event)
     for made in each.said["adjustments"]:
+        if is_resolution(made):
+            continue
         versions = basis.versions.get((each.contract, made["period"]), ())
         found = [one for one in versions if one.version == made["version"]]
         what = f"the adjustment of {made['period']} version {made['version']}"
@@ -87,6 +94,26 @@ def _adjustments(basis: Basis, each: Statement) -> Iterator[Finding]:
             yield fails(each.contract, each.name, Check.adjustments, f"{what} was not waiting for this statement")
         else:
             yield holds(each.contract, each.name, Check.adjustments, f"{what} is what restating issued")
+
+
+def _resolution(basis: Basis, each: Statement, made: dict[str, Any], seen: dict[Resolved, Statement]) -> Finding:
+    """That what resolved a discrepancy is what persons decided before, waited for this statement, and is on no other."""
+    key = (each.contract, made["period"], made["discrepancy"])
+    what = f"the resolution of line {key[2]} of {key[1]}"
+    wrong = f"{what} was taken up before, by {seen[key].name}" if key in seen else None
+    seen[key] = each
+    position, event = basis.resolved.get(key, (0, None))
+    if wrong is not None:
+        pass
+    elif event is None or canonical(made) != canonical(resolution(event)):
+        wrong = f"{what} is not what its event says" if event else f"{what} is of no event"
+    elif event.author == event.approver:
+        wrong = f"{what} was approved by {event.author}, who wrote it"
+    elif position > each.position or Period.parse(event.period).end > each.period.first:
+        wrong = f"{what} was not waiting for this statement"
+    if wrong:
+        return fails(each.contract, each.name, Check.adjustments, wrong)
+    return holds(each.contract, each.name, Check.adjustments, f"{what} is what its event says")
 
 
 def _restated(basis: Basis, each: Statement, event: StatementRestated) -> Finding:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from engine.events import StatementRestated
 from engine.period import Period
 from engine.projections.seals import Entry
+from engine.settlement.adjusting import is_resolution
 from engine.settlement.balance import balance
+from engine.settlement.keeping import canonical
 from engine.settlement.scoring import issued_of as score_row
 from engine.settlement.statements import count_streamed
-from engine.store import assessments, seals
+from engine.store import assessments, resolutions, seals
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.seals import Closing
@@ -41,6 +43,7 @@ def check_tables(cursor: Rows, period: Period, issued: Issued, in_period: Sequen
     for key in rows.keys() - seen:
         sentence = f"the table of statements has version {key[2]} of {key[1]}, and the log has no such event"
         yield fails(key[0], key[1], Check.tables, sentence)
+    yield from _resolutions(cursor, period, issued)
     yield from _scores(cursor, name, every)
     yield from _closings(cursor, name, issued)
 
@@ -66,6 +69,27 @@ def _statement(
         sentence = f"its row in the table of statements says another {', '.join(wrong)} than the log"
         return fails(each.contract, each.name, Check.tables, sentence)
     return holds(each.contract, each.name, Check.tables, "its row in the table of statements says what the log says")
+
+
+def _resolutions(cursor: Rows, period: Period, issued: Issued) -> Iterator[Finding]:
+    """That each resolution which waited for a statement is on it, and the table says so."""
+    name = str(period)
+    closed = [each for each in issued.statements if each.version == 1 and each.event.period == name]
+    kept = resolutions.of_contracts(cursor, [each.contract for each in closed])
+    for each in closed:
+        said = [canonical(made).decode() for made in each.said["adjustments"] if is_resolution(made)]
+        rows = kept.get(each.contract, [])
+        taken = [row.adjustment for row in rows if row.taken_by == name]
+        left = [
+            row
+            for row in rows
+            if row.taken_by is None and row.position <= each.position and row.end <= each.period.first
+        ]
+        if said != taken or left:
+            sentence = "the table of resolutions says that it took up others than it did"
+            yield fails(each.contract, each.name, Check.tables, sentence)
+        elif said:
+            yield holds(each.contract, each.name, Check.tables, f"{len(said)} resolutions are on it, and on no other")
 
 
 def _scores(cursor: Rows, name: str, every: Issued) -> Iterator[Finding]:

@@ -25,13 +25,14 @@ from replay.audit.findings import Check, Finding, Proof, fails
 from replay.audit.issued import Issued, issued_of
 from replay.audit.packing import (
     EVENTS,
-    FORMAT,
+    FORMATS,
     MANIFEST,
     README,
     SIGNATURE,
     STATEMENTS,
     Line,
     Manifest,
+    format_of,
     manifest_of,
     readme,
     texts_of,
@@ -111,8 +112,9 @@ def _opened(path: Path, members: Sequence[Member], named: dict[str, Member]) -> 
             raise Damaged(f"member {name}", "it is missing")
     text = bytes_of(path, named[MANIFEST], _MANIFEST_BYTES_MAX)
     manifest: Manifest = _read(_manifest, text, f"member {MANIFEST}")
-    if manifest.format != FORMAT:
-        raise Damaged(f"member {MANIFEST}", f"it is of format {manifest.format}, and this engine reads {FORMAT}")
+    if manifest.format not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise Damaged(f"member {MANIFEST}", f"it is of format {manifest.format}, and this engine reads {known}")
     books = sorted(name for name in named if name.startswith("rulebooks/"))
     order = [README, STATEMENTS, EVENTS, *books, MANIFEST, *([SIGNATURE] if SIGNATURE in named else [])]
     if [member.name for member in members] != order:
@@ -125,7 +127,7 @@ def _opened(path: Path, members: Sequence[Member], named: dict[str, Member]) -> 
     for name in (*found, *stated):
         if found.get(name) != stated.get(name):
             raise Damaged(f"member {name}", "its bytes or its SHA-256 are not those that the manifest states")
-    if bytes_of(path, named[README], _TEXT_BYTES_MAX) != readme(str(Period.parse(manifest.period))):
+    if bytes_of(path, named[README], _TEXT_BYTES_MAX) != readme(str(Period.parse(manifest.period)), manifest.format):
         raise Damaged(f"member {README}", f"it is not the text that packs of {manifest.period[:40]} have")
     return manifest, _public_key(path, named, text)
 
@@ -187,8 +189,8 @@ def _issued(path: Path, named: dict[str, Member], manifest: Manifest) -> tuple[I
     if not issued.closings:
         raise Damaged(f"member {STATEMENTS}", f"it has no closing of {period}")
     members = [Member(row.name, 0, row.bytes, 0, row.sha256) for row in manifest.members]
-    if manifest_of(str(period), issued.closings, members, rows) != canonical(manifest):
-        raise Damaged(f"member {MANIFEST}", "its closings, root or rows are not those of what the pack holds")
+    if manifest_of(str(period), issued.closings, members, rows, format_of(issued)) != canonical(manifest):
+        raise Damaged(f"member {MANIFEST}", "its format, closings, root or rows are not those of what the pack holds")
     events, findings = told_of(str(period), told)
     texts = dict(texts_of(events))
     for name in (*texts, *(name for name in named if name.startswith("rulebooks/"))):

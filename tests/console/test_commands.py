@@ -87,7 +87,7 @@ def test_a_statement_has_the_shape_that_is_promised(filled: Settle) -> None:
     said = filled("statement", "C-1", "2026-10", "--json").json
     assert {k: v for k, v in said.items() if k not in {"rulebook", "digest", "evidence"}} == {
         "contract": "C-1", "partner": "P-1", "period": {"from": "2026-10-01", "to": "2026-11-01"}, "currency": "CNY",
-        "state": "open", "version": 0, "payable": "2.00", "late": 0, "balances": [], "adjustments": [],
+        "state": "open", "version": 0, "payable": "2.00", "late": 0, "balances": [], "adjustments": [], "note": None,
         "lines": [{"name": "net", "amount": "1.998", "clause": "2.1"}, {"name": "payable", "amount": "2.00", "clause": "2.2"}],
         "parties": [{"party": "partner", "amount": "1.90"}, {"party": "broker", "amount": "0.10"}],
         "due": [{"currency": "CNY", "amount": "2.00",

@@ -64,6 +64,8 @@ REGISTRATION: dict[str, Any] = LEAD | {
     "contract": "C-1", "customer": "Acme", "product": "fibre", "value": "10000", "currency": "CNY",
     "expires": "2027-01-01", "author": "Li",
 }  # fmt: skip
+NOTE: dict[str, Any] = {"contract": "C-1", "period": "2026-10", "author": "Li"}
+LINE: dict[str, Any] = NOTE | {"line": "net"}
 
 MESSAGES = [
     message("service.applied", "1", SERVICE | {"name": "Ringtones", "products": ["ringtone"], "author": "Li"}),
@@ -163,6 +165,18 @@ MESSAGES = [
     message("assessment.overridden", "1", GRADE | {"grade": "A", "score": "91.5", "approver": "Wu"}),
     message("assessment.reassessed", "1", GRADE),
     message("fx.rate_published", "1", RATE),
+    message("statement.published", "1", NOTE | {"party": "supplier"}),
+    message("statement.disputed", "1", NOTE | {"reason": "too low", "lines": ["net", "payable"]}),
+    message("statement.confirmed", "1", NOTE | {"by_default": True}),
+    message("statement.invoiced", "1", NOTE | {"day": "2026-11-20", "number": "SN-C-1-2026-10"}),
+    message(
+        "statement.paid", "1", NOTE | {"amount": "-1.50", "currency": "CNY", "reference": "B 7", "day": "2026-11-30"}
+    ),
+    message("statement.settled", "1", NOTE),
+    message("discrepancy.opened", "1", LINE | {"ours": "50.00", "theirs": "-53.500000000001"}),
+    message("discrepancy.assigned", "1", LINE | {"to": "Wu"}),
+    message("discrepancy.resolved", "1", LINE | {"approver": "Wu", "reason": "counted", "amount": "-3.50"}),
+    message("discrepancy.rejected", "1", LINE | {"reason": "counted twice"}),
 ]
 
 
@@ -249,6 +263,11 @@ REFUSED: list[tuple[str, dict[str, Any], str, bool]] = [
     ("lead.registered", {**REGISTRATION, "value": "-1"}, "and not negative", True),
     ("lead.registered", {**REGISTRATION, "place": 1}, "data.place: unknown field", True),
     ("lead.won", {**LEAD, "currency": "CNY"}, "data.amount: is missing", True),
+    ("statement.published", {**NOTE, "due": []}, "data.due: unknown field", True),
+    ("discrepancy.resolved", {**LINE, "approver": "Wu", "reason": "r"}, "a resolution has an amount, or accepts", False),
+    ("discrepancy.resolved", {**LINE, "approver": "Wu", "reason": "r", "amount": "1", "accepted": True},
+     "a resolution has an amount, or accepts", False),
+    ("discrepancy.opened", {**LINE, "theirs": "1e3"}, "data.theirs", True),
     ("fx.rate_published", {**RATE, "rate": "0"}, "12 after the point, and above 0", True),
     ("fx.rate_published", {**RATE, "rate": "1.1234567890123"}, "12 after the point", True),
     ("fx.rate_published", {**RATE, "rate": 7.8}, "12 after the point", True),

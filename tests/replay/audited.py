@@ -30,6 +30,7 @@ from replay.restate import restate
 from tests.histories import message, registered, signed
 from tests.replay.test_restate import NOW, close, simple
 from tests.settlement import test_chains as chains
+from tests.settlement import test_notes as notes
 from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_recording import CHANNEL, take
 
@@ -183,8 +184,17 @@ def left(store: Store) -> Periods:
     return OCTOBER, NOVEMBER, DECEMBER
 
 
+def disputed(store: Store) -> Periods:
+    """A disputed line that was resolved beside a late charge, and taken up with it."""
+    notes.disputed(store)
+    take(store, charge("late", "7", 10), charge("2", "10", 11))
+    restate(store, NOW)
+    close(store, NOVEMBER, DECEMBER)
+    return OCTOBER, NOVEMBER, DECEMBER
+
+
 SCENARIOS: tuple[Callable[[Store], Periods], ...] = (
-    late, guaranteed, assessed, pooled, returned, converted, ended, several, left,
+    late, guaranteed, assessed, pooled, returned, converted, ended, several, left, disputed,
 )  # fmt: skip
 
 

@@ -238,7 +238,7 @@ def _edited(text: bytes, drawn: random.Random) -> bytes:
         (lambda m: m | {"README.txt": m["README.txt"] + b"pay me"}, "not those that the manifest states"),
         (lambda m: remade(m | {"README.txt": m["README.txt"] + b"pay me"}), "it is not the text"),
         (lambda m: remade(m | {"rulebooks/simple@1.yaml": b"x"}), "not the text that events.jsonl states"),
-        (lambda m: m | {"manifest.json": m["manifest.json"].replace(b'"format":1', b'"format":2')}, "is of format 2"),
+        (lambda m: m | {"manifest.json": m["manifest.json"].replace(b'"format":1', b'"format":3')}, "is of format 3"),
         (lambda m: m | {"manifest.json": m["manifest.json"].replace(b'"format":1', b'"format": 1')}, "canonical form"),
         (lambda m: m | {"manifest.json": m["manifest.json"].replace(b'"number":1', b'"number":2')}, "what the pack holds"),
         (lambda m: m | {"manifest.json": b"[" * 100_000}, "cannot be read"),

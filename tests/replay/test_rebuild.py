@@ -31,6 +31,7 @@ from tests.settlement import test_authorisations as agency
 from tests.settlement import test_chains as chains
 from tests.settlement import test_contents as contents
 from tests.settlement import test_leads as leads
+from tests.settlement import test_notes as notes
 from tests.settlement import test_qualifications as qualifications
 from tests.settlement import test_services as services
 from tests.settlement import test_training as training
@@ -114,6 +115,7 @@ def everything(store: Store) -> None:
     take(store, message("assessment.published", "shown", shown))
     take(store, agency.granted(contract="C-14", volume_max=9, meter="sms"), agency.sold("sold", 2, "C-14"))
     take(store, leads.lead(), leads.step("accepted"), leads.step("won"), training.offered(), training.step("enrolled"))
+    take(store, notes.PUBLISHED, notes.DISPUTED, notes.opened("net", theirs="1"), notes.resolved(amount="-1"))
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:

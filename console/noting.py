@@ -1,0 +1,221 @@
+"""settle statement: a contract's statement, and its way to the partner and to the bank."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from console import settling
+from console.grouping import unworded
+from console.relating import BY, record
+from console.session import JSON, clock, opened, out, print_json, refuse
+from console.settling import PERIOD, period_of
+from consumers import reconciling
+from consumers.commands import Asked, ask
+from consumers.figures import figures_of
+from consumers.reconciling import Reconciled
+from engine.money import micros_of
+from engine.settlement.noting import told
+from engine.store import relations
+
+app = typer.Typer(
+    cls=unworded("of"),
+    no_args_is_help=True,
+    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|pay|settle|reconcile CONTRACT PERIOD | list",
+    help="A contract's statement: CONTRACT PERIOD shows it, as issued or as it stands now; --version N as restated.",
+)
+app.command("of", hidden=True)(settling.statement)
+
+
+def moment(text: str | datetime) -> datetime:
+    """A time with its zone; without one it is in UTC. Raises typer.BadParameter."""
+    try:
+        said = datetime.fromisoformat(text) if isinstance(text, str) else text
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time such as 2026-10-03T08:15:00Z") from None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
+
+
+Contract = Annotated[str, typer.Argument(help="The contract's id.")]
+OfPeriod = Annotated[str, PERIOD]
+By = Annotated[str, BY]
+Time = Annotated[
+    datetime | None,
+    typer.Option(
+        "--time", help="When it happened, such as 2026-10-03T08:15:00Z (default: now).", parser=moment, metavar="TIME"
+    ),
+]
+AsJson = Annotated[bool, JSON]
+Day = Annotated[str, typer.Option("--day", help="Its day, such as 2026-11-20.")]
+_SHOWN = 20
+
+
+@app.command()
+def publish(
+    contract: Contract,
+    period: OfPeriod,
+    by: By,
+    party: Annotated[
+        str | None,
+        typer.Option("--party", help="Which party of the statement the partner is, where there are several."),
+    ] = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a closed statement to its partner."""
+    _record("published", contract, period, {"author": by, "party": party}, time, as_json=as_json)
+
+
+@app.command()
+def dispute(
+    contract: Contract,
+    period: OfPeriod,
+    by: By,
+    reason: Annotated[str, typer.Option("--reason")],
+    line: Annotated[
+        list[str] | None,
+        typer.Option("--line", metavar="LINE[=AMOUNT]", help="What is wrong, and the partner's figure."),
+    ] = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """The partner does not agree. Each line that it names has to be decided before the statement can be confirmed."""
+    said = {"contract": contract, "period": str(period_of(period)), "author": by}
+    figures = [each.partition("=")[::2] for each in line or []]
+    lines = [name.strip() for name, _ in figures]
+    asked = [Asked("statement.disputed", said | {"reason": reason, "lines": lines}, time)]
+    asked += [
+        Asked("discrepancy.opened", said | {"line": name.strip(), "theirs": theirs.strip() or None}, time)
+        for name, theirs in figures
+    ]
+    with opened() as store:
+        ask(store, asked, clock)
+    if as_json:
+        print_json({"recorded": "statement.disputed", "lines": lines} | said)
+    else:
+        out.print(f"recorded statement.disputed, and {len(lines)} discrepancies")
+
+
+@app.command()
+def confirm(contract: Contract, period: OfPeriod, by: By, time: Time = None, as_json: AsJson = False) -> None:
+    """The partner agrees."""
+    _record("confirmed", contract, period, {"author": by}, time, as_json=as_json)
+
+
+@app.command()
+def invoice(contract: Contract, period: OfPeriod, by: By, day: Day, time: Time = None, as_json: AsJson = False) -> None:
+    """The self-billed invoice is made."""
+    _record("invoiced", contract, period, {"author": by, "day": day}, time, as_json=as_json)
+
+
+@app.command()
+def pay(
+    contract: Contract,
+    period: OfPeriod,
+    by: By,
+    amount: Annotated[str, typer.Option("--amount", help="All that is due; below 0 where the partner gives it back.")],
+    currency: Annotated[str, typer.Option("--currency")],
+    reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
+    day: Day,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is due was paid, whole."""
+    said = {"author": by, "amount": amount, "currency": currency, "reference": reference, "day": day}
+    _record("paid", contract, period, said, time, as_json=as_json)
+
+
+@app.command()
+def settle(contract: Contract, period: OfPeriod, by: By, time: Time = None, as_json: AsJson = False) -> None:
+    """Nothing is left to be done."""
+    _record("settled", contract, period, {"author": by}, time, as_json=as_json)
+
+
+@app.command("list")
+def show_all(
+    contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only those that are published, disputed, ...")] = None,
+    limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Published statements: how far each is, what is due, and its days."""
+    with opened() as store, store.reading() as cursor:
+        found = [
+            told(each.state)
+            for each in relations.listed(cursor, "note", contracts=None if contract is None else [contract])
+        ]
+    found = [each for each in found if state is None or each["state"] == state]
+    if as_json:
+        print_json(found)
+        return
+    table = Table("contract", "period", "state", "since", box=None)
+    table.add_column("due", justify="right")
+    table.add_column("dispute until")
+    table.add_column("pay by")
+    for each in found[: limit or None]:
+        due = "\n".join(f"{row['amount']} {row['currency']}" for row in each["due"])
+        days = [each.get(name, "") for name in ("dispute_until", "pay_by")]
+        table.add_row(each["contract"], each["period"], each["state"], each["day"], due, *days)
+    out.print(table)
+    out.print(f"{len(found):,} found" + (f", {limit} shown (--limit 0 shows all)" if 0 < limit < len(found) else ""))
+
+
+@app.command()
+def reconcile(
+    contract: Contract,
+    period: OfPeriod,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with the columns line,amount.", dir_okay=False)],
+    by: By,
+    tolerance: Annotated[str, typer.Option("--tolerance", help="By how much a line may differ.")] = "0.01",
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """Match the partner's own figures with the statement; every line that differs is disputed, with a discrepancy."""
+    chosen = period_of(period)
+    try:
+        micros = micros_of(tolerance)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if micros < 0:
+        raise typer.BadParameter("a tolerance is 0 or more")
+    figures = figures_of(file)
+    if not file.name.isprintable():
+        refuse(f"{file.name!a} is no printable name; rename the file, since the record of the dispute names it")
+    with opened() as store:
+        found = reconciling.reconcile(
+            store, contract, chosen, figures, by, clock, tolerance=Decimal(tolerance),
+            reason=f"own figures of {file.name}"[:256], time=time,
+        )  # fmt: skip
+    if as_json:
+        lines = {name: [each._asdict() for each in getattr(found, name)] for name in ("opened", "known")}
+        print_json({"contract": contract, "period": str(chosen), "agreeing": found.agreeing} | lines)
+    else:
+        _show(found)
+
+
+def _show(found: Reconciled) -> None:
+    known = f", {len(found.known):,} of them known before" if found.known else ""
+    out.print(f"{found.agreeing:,} lines agree, {len(found.opened) + len(found.known):,} differ{known}")
+    if not found.opened:
+        return
+    table = Table("line", box=None)
+    for name in ("ours", "theirs"):
+        table.add_column(name, justify="right")
+    table.add_column("unit")
+    for each in found.opened[:_SHOWN]:
+        table.add_row(each.line, each.ours or "none", each.theirs or "none", each.unit or "")
+    out.print(table)
+    more = f"; {len(found.opened) - _SHOWN:,} more are not shown, --json has them all" if found.opened[_SHOWN:] else ""
+    out.print(f"{len(found.opened):,} discrepancies opened (settle discrepancy list){more}")
+
+
+def _record(
+    step: str, contract: str, period: str, said: dict[str, Any], time: datetime | None, *, as_json: bool
+) -> None:
+    named = {"contract": contract, "period": str(period_of(period))}
+    record(f"statement.{step}", named | said, time, as_json=as_json)

@@ -1,0 +1,304 @@
+"""A settlement note: the life of an issued statement towards its partner, from its publication until nothing is left to do.
+
+What it is over is the statement as it was closed (version 1): restated versions become adjustments of later ones. Before it is
+published the statement is open, or calculated once the engine has closed it; these two have no note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Any, assert_never
+
+import msgspec
+
+from engine.aggregates.publication import BeforeLastStep, published
+from engine.aggregates.refusal import Refused
+from engine.aggregates.relation import Aggregate, Look, NotThere, fits
+from engine.events import (
+    StatementConfirmed,
+    StatementDisputed,
+    StatementInvoiced,
+    StatementPaid,
+    StatementPublished,
+    StatementSettled,
+    Sum,
+    joined,
+)
+from engine.money import decimal_of_micros, plain
+from engine.period import day_in
+
+NoteCommand = (
+    StatementPublished | StatementDisputed | StatementConfirmed | StatementInvoiced | StatementPaid | StatementSettled
+)
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """`amount` is in micros of the currency."""
+
+    currency: str
+    amount: int
+    reference: str
+    day: date
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`state` is published, disputed, confirmed, invoiced, paid or settled; `day` is that of the last step.
+
+    `lines` are those that were disputed. `due` is what the partner gets, by currency.
+    """
+
+    contract: str
+    period: str
+    partner: str
+    time_zone: str
+    state: str
+    day: date
+    publisher: str
+    party: str
+    due: tuple[Sum, ...]
+    published: date
+    digest: str
+    dispute_until: date | None = None
+    pay_by: date | None = None
+    lines: tuple[str, ...] = ()
+    reason: str | None = None
+    confirmed_by: str | None = None
+    by_default: bool = False
+    number: str | None = None
+    invoiced: date | None = None
+    payments: tuple[Payment, ...] = ()
+
+    @property
+    def unpaid(self) -> tuple[Sum, ...]:
+        """What is due and was not paid yet."""
+        paid = {each.currency for each in self.payments}
+        return tuple(each for each in self.due if each.currency not in paid and Decimal(each.amount))
+
+
+class DisputeTooLate(Refused):
+    code = "dispute-too-late"
+
+
+class OwnConfirmation(Refused):
+    code = "own-confirmation"
+
+
+class NotByDefault(Refused):
+    code = "not-by-default"
+
+
+class OpenDiscrepancies(Refused):
+    code = "open-discrepancies"
+
+
+class OtherNumber(Refused):
+    code = "other-invoice-number"
+
+
+class NothingDue(Refused):
+    code = "nothing-due"
+
+
+class AlreadyPaid(Refused):
+    code = "already-paid"
+
+
+class NotPaid(Refused):
+    code = "not-paid"
+
+
+class OtherAmount(Refused):
+    code = "other-amount"
+
+
+class PayoutHeld(Refused):
+    code = "payout-held"
+
+
+# By step: the states from which it can be taken. `calculated` is that of a closed statement without a note.
+_STEPS = {
+    "statement.published": ("calculated",),
+    "statement.disputed": ("published", "disputed"),
+    "statement.confirmed": ("published", "disputed"),
+    "statement.invoiced": ("confirmed",),
+    "statement.paid": ("invoiced",),
+    "statement.settled": ("confirmed", "paid"),
+}
+
+
+def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
+    """Raises the refusals above, UnknownContract, NotThere and WrongState.
+
+    `payout_held` of a partner, where it has that, says why nothing is paid to it now; None where it is.
+    """
+    what = f"the statement of {command.contract} for {command.period}"
+    if known is None:
+        if not isinstance(command, StatementPublished):
+            raise NotThere(
+                f"{what} is not published; send its statement.published, and this message is recycled by itself",
+                waits_for=f"note:{command.named}",
+            )
+        return published(what, command, look)
+    fits(what, known.state, command.NAME, _STEPS)
+    if (day := day_in(known.time_zone, command.time)) < known.day:
+        raise BeforeLastStep(
+            f"{what} has been {known.state} since {known.day}, and {command.NAME} would be of {day}; steps follow one another: "
+            "give it that day or a later one under a new id, and write this message off"
+        )
+    match command:
+        case StatementPublished() | StatementDisputed():
+            # A note is past its publication: `fits` has refused a further one.
+            assert isinstance(command, StatementDisputed), command
+            return _disputed(what, known, command, day)
+        case StatementConfirmed():
+            return _confirmed(what, known, command, day, look)
+        case StatementInvoiced():
+            return _invoiced(what, known, command)
+        case StatementPaid():
+            return _paid(what, known, command, look)
+        case StatementSettled():
+            return _settled(what, known, command)
+        case _:
+            assert_never(command)
+
+
+def _disputed(what: str, known: Note, command: StatementDisputed, day: date) -> StatementDisputed:
+    if known.dispute_until is not None and day > known.dispute_until:
+        raise DisputeTooLate(
+            f"{what} could be disputed up to {known.dispute_until}, and this is of {day}; what is wrong with it can be "
+            "corrected by events and settle restate; write this message off"
+        )
+    return command
+
+
+def _confirmed(what: str, known: Note, command: StatementConfirmed, day: date, look: Look) -> StatementConfirmed:
+    if command.by_default:
+        if known.state == "disputed":
+            raise NotByDefault(f"{what} is disputed, so it is not confirmed by default; have the partner confirm it")
+        if known.dispute_until is None or day <= known.dispute_until:
+            until = f"up to {known.dispute_until}" if known.dispute_until else "without end: no calendar sets one"
+            raise NotByDefault(f"{what} may be disputed {until}, so it is not confirmed by default on {day}")
+    elif command.author == known.publisher:
+        raise OwnConfirmation(
+            f"{command.author} published {what} and cannot confirm it for the partner; have somebody else do it under a new id, "
+            "and write this message off"
+        )
+    unsettled = [
+        line for line in known.lines if _is_open(look("discrepancy", joined(known.contract, known.period, line)))
+    ]
+    if unsettled:
+        raise OpenDiscrepancies(
+            f"{what} has open discrepancies: {', '.join(unsettled[:5])}{' and more' if unsettled[5:] else ''}; resolve or reject "
+            "them (settle discrepancy list), and try this message again"
+        )
+    return command
+
+
+def _is_open(discrepancy: Any) -> bool:  # noqa: ANN401 - engine.aggregates.discrepancy looks at notes
+    return discrepancy is None or discrepancy.state in {"open", "assigned"}
+
+
+def number_of(contract: str, period: str) -> str:
+    """The number of the self-billed invoice."""
+    return f"SN-{contract}-{period}"
+
+
+def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementInvoiced:
+    if not known.unpaid:
+        raise NothingDue(f"nothing is due by {what}, so there is no invoice; settle it (statement.settled) instead")
+    number = number_of(known.contract, known.period)
+    if command.number not in {None, number}:
+        raise OtherNumber(
+            f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
+            "id, and write this message off"
+        )
+    return msgspec.structs.replace(
+        command, number=number, due=known.due, partner=known.partner, party=known.party, pay_by=known.pay_by
+    )
+
+
+def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
+    before = [each for each in known.payments if each.currency == command.currency]
+    if before:
+        raise AlreadyPaid(
+            f"{what} was paid in {command.currency} on {before[0].day}, reference {before[0].reference}; write this message off"
+        )
+    found = [Decimal(each.amount) for each in known.unpaid if each.currency == command.currency]
+    if not found:
+        raise NothingDue(f"nothing is due in {command.currency} by {what}; {_sums(known.unpaid)} is")
+    amount = decimal_of_micros(command.amount)
+    if amount != found[0]:
+        raise OtherAmount(
+            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is due by {what}; it is paid "
+            "whole: give the amount that is due under a new id, and write this message off"
+        )
+    held = getattr(look("partner", known.partner), "payout_held", None)
+    if held is not None and amount > 0:
+        raise PayoutHeld(
+            f"payouts to partner {known.partner} are held: {held}; try this message again when they are not"
+        )
+    return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
+
+
+def _settled(what: str, known: Note, command: StatementSettled) -> StatementSettled:
+    if known.unpaid:
+        raise NotPaid(
+            f"{what} is {known.state}, and {_sums(known.unpaid)} is due; have it invoiced and paid first, and write this message off"
+        )
+    return command
+
+
+def _sums(sums: Iterable[Sum]) -> str:
+    return ", ".join(f"{each.amount} {each.currency}" for each in sums) or "nothing"
+
+
+def evolve(known: Note | None, event: NoteCommand) -> Note:
+    if isinstance(event, StatementPublished):
+        return _begun(event)
+    assert known is not None, event
+    replace = msgspec.structs.replace
+    after = replace(known, day=day_in(known.time_zone, event.time))
+    match event:
+        case StatementDisputed():
+            lines = tuple(dict.fromkeys((*known.lines, *event.lines)))
+            return replace(after, state="disputed", lines=lines, reason=event.reason)
+        case StatementConfirmed():
+            return replace(after, state="confirmed", confirmed_by=event.author, by_default=event.by_default)
+        case StatementInvoiced():
+            return replace(after, state="invoiced", number=event.number, invoiced=event.day)
+        case StatementPaid():
+            paid = Payment(event.currency, event.amount, event.reference, event.day)
+            after = replace(after, payments=(*known.payments, paid))
+            return after if after.unpaid else replace(after, state="paid")
+        case StatementSettled():
+            return replace(after, state="settled")
+        case _:
+            assert_never(event)
+
+
+def _begun(event: StatementPublished) -> Note:
+    assert event.partner is not None, event
+    assert event.time_zone is not None, event
+    assert event.party is not None, event
+    assert event.digest is not None, event
+    day = day_in(event.time_zone, event.time)
+    return Note(
+        contract=event.contract,
+        period=event.period,
+        partner=event.partner,
+        time_zone=event.time_zone,
+        state="published",
+        day=day,
+        publisher=event.author,
+        party=event.party,
+        due=event.due,
+        published=day,
+        digest=event.digest,
+        dispute_until=event.dispute_until,
+        pay_by=event.pay_by,
+    )
+
+
+AGGREGATE = Aggregate("note", Note, decide, evolve)

@@ -1,0 +1,95 @@
+"""The publication of an issued statement: which of its parties the partner is, what it gets, and by which days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+
+from engine.aggregates import cooperation_model
+from engine.aggregates.contract import Contract, UnknownContract
+from engine.aggregates.refusal import Refused
+from engine.aggregates.relation import Look
+from engine.events import StatementDays, StatementPublished, Sum
+from engine.period import Period, day_in
+
+
+class StatementNotClosed(Refused):
+    code = "statement-not-closed"
+
+
+class PartyNotNamed(Refused):
+    code = "party-not-named"
+
+
+class BeforeLastStep(Refused):
+    code = "before-last-step"
+
+
+def published(what: str, command: StatementPublished, look: Look) -> StatementPublished:
+    """Raises the refusals above and UnknownContract."""
+    contract: Contract | None = look("contract", command.contract)
+    if contract is None:
+        raise UnknownContract(
+            f"contract {command.contract} of this {command.NAME} is not signed; send its contract.signed, and this message is "
+            "recycled by itself",
+            waits_for=f"contract:{command.contract}",
+        )
+    issued = look("statement", command.named)
+    if not issued:
+        raise StatementNotClosed(
+            f"{what} is not closed; close it first (settle close {command.period}), and try this message again"
+        )
+    said: Mapping[str, Any] = msgspec.json.decode(issued[0].statement)
+    end = Period.parse(command.period).end
+    day = day_in(contract.time_zone, command.time)
+    if day < end:
+        raise BeforeLastStep(
+            f"{what} ends with the day before {end}, and would be published on {day}; give it that day or a later one under a "
+            "new id, and write this message off"
+        )
+    partner = look("partner", contract.partner)
+    party = _party(what, command.party, said, partner.kind if partner else None)
+    days = _days(contract, end - timedelta(days=1), look)
+    until = pay_by = None
+    if days is not None:
+        # A partner has its days however late the statement was published.
+        last = max(end - timedelta(days=1), day - timedelta(days=days.publish_by))
+        until, pay_by = last + timedelta(days=days.dispute_until), last + timedelta(days=days.pay_by)
+    return msgspec.structs.replace(
+        command, party=party, due=due_to(said, party), dispute_until=until, pay_by=pay_by, digest=said["digest"],
+        partner=contract.partner, time_zone=contract.time_zone,
+    )  # fmt: skip
+
+
+def _days(contract: Contract, on: date, look: Look) -> StatementDays | None:
+    model = look("cooperation_model", contract.cooperation_model)
+    version = cooperation_model.on(model, on) if model else None
+    return version.days if version else None
+
+
+def _party(what: str, named: str | None, said: Mapping[str, Any], kind: str | None) -> str:
+    """Which of the statement's parties the partner is."""
+    parties = list(dict.fromkeys(share["party"] for sum_ in said["due"] for share in sum_["parties"]))
+    if named is not None and (named in parties or not parties):
+        return named
+    if named is None:
+        for name in ("partner", kind):
+            if name is not None and name in parties:
+                return name
+        if len(parties) <= 1:  # none in a period in which nothing was earned
+            return str(parties[0]) if parties else "partner"
+    raise PartyNotNamed(
+        f"{what} is shared by {', '.join(parties)}, and the partner is {named or 'none of them by name'}; say which (--party, or "
+        "the field party under a new id), and write this message off"
+    )
+
+
+def due_to(said: Mapping[str, Any], party: str) -> tuple[Sum, ...]:
+    """What a statement's JSON object says that the party gets, by currency."""
+    return tuple(
+        Sum(sum_["currency"], next((each["amount"] for each in sum_["parties"] if each["party"] == party), "0"))
+        for sum_ in said["due"]
+    )

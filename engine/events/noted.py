@@ -1,0 +1,156 @@
+"""The life of an issued statement towards its partner - the settlement note - and the discrepancies that are found in it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import ClassVar
+
+import msgspec
+
+from engine.events.base import Event
+
+
+class Sum(msgspec.Struct, frozen=True, array_like=True):
+    """What is due to the partner in a currency, as the statement writes it."""
+
+    currency: str
+    amount: str
+
+
+class NoteEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step of the settlement note of a contract and period. `author` is who took it."""
+
+    KIND: ClassVar[str] = "note"
+    KEY: ClassVar[tuple[str, ...]] = ("contract", "period")
+    contract: str
+    period: str
+
+
+class StatementPublished(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Sent to the partner. `party` is the party of the statement that the partner is, and `due` what it gets.
+
+    It may be disputed up to and with `dispute_until`, and is to be paid by `pay_by`; without a calendar neither is set. All
+    but `author` and `party` comes from the decision: of the statement, its contract and its cooperation model.
+    """
+
+    NAME: ClassVar[str] = "statement.published"
+    author: str
+    party: str | None = None
+    due: tuple[Sum, ...] = ()
+    dispute_until: date | None = None
+    pay_by: date | None = None
+    digest: str | None = None
+    partner: str | None = None
+    time_zone: str | None = None
+
+
+class StatementDisputed(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The partner does not agree: with the `lines`, or as the `reason` says."""
+
+    NAME: ClassVar[str] = "statement.disputed"
+    author: str
+    reason: str
+    lines: tuple[str, ...] = ()
+
+
+class StatementConfirmed(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The partner agrees; or `by_default`, since nobody disputed it in its days."""
+
+    NAME: ClassVar[str] = "statement.confirmed"
+    author: str
+    by_default: bool = False
+
+
+class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The self-billed invoice was made. `number` follows from contract and period.
+
+    `due` is what it is over, `partner` and `party` whose, `pay_by` when it is to be paid: all the decision's.
+    """
+
+    NAME: ClassVar[str] = "statement.invoiced"
+    author: str
+    day: date
+    number: str | None = None
+    due: tuple[Sum, ...] = ()
+    partner: str | None = None
+    party: str | None = None
+    pay_by: date | None = None
+
+
+class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """All that is due in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
+
+    `reference` is that of the transfer; notes that were set off against each other share it. `partner`, its `party` of the
+    statement and the invoice's `number` are the decision's.
+    """
+
+    NAME: ClassVar[str] = "statement.paid"
+    author: str
+    amount: int
+    currency: str
+    reference: str
+    day: date
+    partner: str | None = None
+    party: str | None = None
+    number: str | None = None
+
+
+class StatementSettled(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Nothing is left to be done."""
+
+    NAME: ClassVar[str] = "statement.settled"
+    author: str
+
+
+class DiscrepancyEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step in the life of a line on which the partner's figures and ours differ."""
+
+    KIND: ClassVar[str] = "discrepancy"
+    KEY: ClassVar[tuple[str, ...]] = ("contract", "period", "line")
+    contract: str
+    period: str
+    line: str
+
+
+class DiscrepancyOpened(DiscrepancyEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`ours` and `theirs` are decimal texts, None where that side has no such line; ours and `unit` are the statement's."""
+
+    NAME: ClassVar[str] = "discrepancy.opened"
+    author: str
+    ours: str | None = None
+    theirs: str | None = None
+    unit: str | None = None
+
+
+class DiscrepancyAssigned(DiscrepancyEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "discrepancy.assigned"
+    author: str
+    to: str
+
+
+class DiscrepancyResolved(DiscrepancyEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The partner gets `amount` (micros, below 0 where it gives back) with the contract's next statement.
+
+    `accepted` asks for what the partner's figure says; the decision makes it an amount. `currency`, `partner`, `party`, and
+    `ours` and `theirs` are the decision's.
+    """
+
+    NAME: ClassVar[str] = "discrepancy.resolved"
+    author: str
+    approver: str
+    reason: str
+    amount: int | None = None
+    accepted: bool = False
+    currency: str | None = None
+    partner: str | None = None
+    party: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
+
+
+class DiscrepancyRejected(DiscrepancyEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Our figure stands."""
+
+    NAME: ClassVar[str] = "discrepancy.rejected"
+    author: str
+    reason: str

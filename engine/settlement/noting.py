@@ -1,0 +1,41 @@
+"""How far an issued statement is on its way to the partner and to the bank, for a reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.aggregates.discrepancy import Discrepancy
+from engine.aggregates.note import Note
+from engine.events import joined
+from engine.money import decimal_of_micros, plain
+from engine.period import Period
+from engine.store import relations
+from engine.store.database import Rows
+
+
+def standing_of(cursor: Rows, contract: str, period: Period) -> dict[str, Any] | None:
+    """The note's state as JSON builtins, with the disputed lines that nobody has decided; None before it is published."""
+    id_ = joined(contract, str(period))
+    note = relations.known(cursor, [("note", id_)]).get(("note", id_))
+    if note is None:
+        return None
+    keys = [("discrepancy", joined(id_, line)) for line in note.state.lines]
+    decided = {
+        relation.state.line
+        for relation in relations.known(cursor, keys).values()
+        if relation.state.state in {"resolved", "rejected"}
+    }
+    return told(note.state) | {"open_discrepancies": [line for line in note.state.lines if line not in decided]}
+
+
+def told(state: Note | Discrepancy) -> dict[str, Any]:
+    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts."""
+    said: dict[str, Any] = msgspec.to_builtins(state)
+    if "due" in said:
+        said["due"] = [{"currency": currency, "amount": amount} for currency, amount in said["due"]]
+    for each in (said, *said.get("payments", ())):
+        if "amount" in each:
+            each["amount"] = plain(decimal_of_micros(each["amount"]))
+    return said

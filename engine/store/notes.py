@@ -1,0 +1,68 @@
+"""Closed statements on which something is left to do, each with its settlement note."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, NamedTuple
+
+import msgspec
+
+from engine.aggregates.note import Note
+from engine.store.database import Rows
+
+_decoder = msgspec.json.Decoder(Note)
+
+
+class Unsettled(NamedTuple):
+    """`note` is None where the statement was not published yet."""
+
+    contract: str
+    period: str
+    end: date
+    partner: str
+    time_zone: str
+    cooperation_model: str
+    note: Note | None
+
+
+def unsettled(cursor: Rows, day: date) -> list[Unsettled]:
+    """Those of periods that end with or before the day, by contract and period."""
+    rows = cursor.execute(
+        'SELECT s.contract, s.period, s."end", c.partner, c.time_zone, c.cooperation_model, r.state '
+        "FROM statements s JOIN contracts c USING (contract) "
+        "LEFT JOIN relations r ON r.kind = 'note' AND r.id = s.contract || E'\\x1f' || s.period "
+        # The state is JSON without spaces, in which a quote within a text has a backslash before it.
+        """WHERE s.version = 1 AND s."end" <= %s AND (r.state IS NULL OR position('"state":"settled"'::bytea IN r.state) = 0) """
+        "ORDER BY s.contract, s.first",
+        (day,),
+    ).fetchall()
+    return [Unsettled(*row)._replace(note=_note(row[6])) for row in rows]
+
+
+def _note(state: Any) -> Note | None:  # noqa: ANN401 - bytes, or nothing
+    return None if state is None else _decoder.decode(state)
+
+
+def first_day(cursor: Rows) -> date | None:
+    """The first day of the earliest period of which there is a fact or a statement."""
+    row = cursor.execute(
+        "SELECT least((SELECT min(period) FROM facts), (SELECT min(first) FROM statements))"
+    ).fetchone()
+    assert row is not None
+    found: date | None = row[0]
+    return found
+
+
+def calendars(cursor: Rows) -> list[str]:
+    """Those by which contracts settle."""
+    return [row[0] for row in cursor.execute("SELECT DISTINCT calendar FROM contracts ORDER BY calendar")]
+
+
+def lacking(cursor: Rows, calendar: str, period: str, first: date, end: date) -> bool:
+    """Whether a contract that is in force in the period has no statement of it yet."""
+    row = cursor.execute(
+        "SELECT EXISTS (SELECT FROM contracts c WHERE calendar = %s AND valid_from < %s AND (valid_to IS NULL OR valid_to > %s) "
+        "AND NOT EXISTS (SELECT FROM statements s WHERE s.contract = c.contract AND s.period = %s))",
+        (calendar, end, first, period),
+    ).fetchone()
+    return row is not None and bool(row[0])
