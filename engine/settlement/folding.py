@@ -30,7 +30,7 @@ from engine.projections import facts as projection
 from engine.projections import partner_facts
 from engine.projections.columns import columns
 from engine.projections.facts import FACTS
-from engine.settlement import journaling, relating, taking_up
+from engine.settlement import relating, taking_up
 from engine.store import assessments, facts, log, points, rates, registry, resolutions
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
@@ -128,7 +128,6 @@ def fold_counted(cursor: Rows, events: Sequence[CountedEvent]) -> pl.DataFrame:
 def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """What (position, event) tell of partners, relations and exchange rates. The caller holds the writers' lock."""
     relating.keep(cursor, [event for _, event in told])
-    journaling.keep_told(cursor, told)
     resolved = [(at, event) for at, event in told if isinstance(event, DiscrepancyResolved)]
     if resolved:
         resolutions.save(cursor, [taking_up.resolution_of(at, event) for at, event in resolved])

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.aggregates.refusal import Refused
 from engine.events import Event
-from engine.settlement import deciding, folding
+from engine.settlement import deciding, folding, journaling
 from engine.settlement.deciding import Decision
 from engine.settlement.desk import Refusal
 from engine.store import facts, intake, log, recorder, suspense
@@ -271,7 +271,9 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     intake.note_batch(cursor, first, first + len(rows) - 1, at)
     if decision.facts.height:
         facts.add(cursor, decision.facts)
-    folding.keep(cursor, [(first + index, event) for index, event in decision.told])
+    told = [(first + index, event) for index, event in decision.told]
+    folding.keep(cursor, told)
+    journaling.keep_told(cursor, told)
     folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)
 
 

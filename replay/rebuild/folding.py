@@ -136,6 +136,7 @@ class _Reading:
         folding.keep(self._cursor, told)
         self.stepped += [event for _, event in told if isinstance(event, ServiceStep)]
         issuing.keep_issued(self._cursor, told)
+        journaling.keep_told(self._cursor, told)
         touched = self._touched
         touched.partners |= {each.partner for each in registered}
         touched.partners |= {event.partner for _, event in told if isinstance(event, ReportedEvent)}
