@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -40,6 +41,9 @@ ON = typer.Option(
 )
 AT = typer.Option("--at", help="As of this day (default: today in UTC).", parser=day, metavar="DAY")
 _SHOWN = 20
+# Fields of states that are numbers in micros; they are shown as on the wire.
+_IN_MICROS = frozenset({"minutes", "lasted", "affected", "compensation", "volume_max", "value", "won"})
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LIMIT = typer.Option("--limit", help="How many to show; 0 shows all.", min=0)
 
 By = Annotated[str, BY]
@@ -134,6 +138,7 @@ def print_list(told: Sequence[Mapping[str, Any]], columns: Iterable[str], *, lim
 def state_of(relation: Relation) -> dict[str, Any]:
     """The relation's state as JSON builtins, with its version: how many events it has had."""
     told: dict[str, Any] = msgspec.to_builtins(relation.state, str_keys=True)
+    told |= {name: plain(decimal_of_micros(told[name])) for name in _IN_MICROS & told.keys() if told[name] is not None}
     return told | {"version": relation.version}
 
 
@@ -146,14 +151,21 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
     match value:
         case None:
             return ""
+        case bool():
+            return "yes" if value else "no"
         case list() | tuple():
-            return "\n".join(_stretch(each) if isinstance(each, (list, tuple)) else _text(each) for each in value)
+            return "\n".join(_row(each) for each in value)
         case dict():
             return ", ".join(f"{name} {_text(each)}".replace("\n", " ") for name, each in value.items())
         case _:
             return str(value)
 
 
-def _stretch(days: Sequence[Any]) -> str:
-    """Lists within lists are stretches of days."""
-    return " up to ".join("further notice" if each is None else _text(each) for each in days)
+def _row(value: Any) -> str:  # noqa: ANN401 - any JSON
+    match value:
+        case [str() as first, None | str() as end] if _DAY.fullmatch(first):
+            return f"from {first} up to {end}" if end else f"from {first}"
+        case list() | tuple():
+            return " ".join(map(_text, value))
+        case _:
+            return _text(value)
