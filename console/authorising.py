@@ -128,7 +128,6 @@ def _told(cursor: Rows, known: list[Relation], day: date) -> list[dict[str, Any]
             state_of(each)
             | {"state": _state_on(each.state, day)}
             | ({} if each.state.volume_max is None else {"sold": used.get(each.id, 0)}),
-            "volume_max",
             "sold",
         )
         for each in known

@@ -14,7 +14,6 @@ from console.relating import (
     OfPartner,
     Time,
     found,
-    in_units,
     print_list,
     print_one,
     record,
@@ -127,5 +126,4 @@ def _told(cursor: Rows, known: Relation, day: date) -> dict[str, Any]:
     expired = state.state in {"registered", "accepted"} and day >= state.expires
     others = [each.state for each in relations.grouped(cursor, KIND, state.group)] if state.stands(day) else []
     conflicts = [f"{each.lead} of {each.partner}, {each.state}" for each in conflicting(state, others, day)]
-    told = state_of(known) | {"state": "expired" if expired else state.state, "conflicts": conflicts}
-    return in_units(told, "value", "won")
+    return state_of(known) | {"state": "expired" if expired else state.state, "conflicts": conflicts}

@@ -42,7 +42,7 @@ ON = typer.Option(
 AT = typer.Option("--at", help="As of this day (default: today in UTC).", parser=day, metavar="DAY")
 _SHOWN = 20
 # Fields of states that are numbers in micros; they are shown as on the wire.
-_IN_MICROS = frozenset({"minutes", "lasted", "affected", "compensation"})
+_IN_MICROS = frozenset({"minutes", "lasted", "affected", "compensation", "volume_max", "value", "won"})
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LIMIT = typer.Option("--limit", help="How many to show; 0 shows all.", min=0)
 

@@ -99,7 +99,9 @@ def test_a_qualification_lapses_by_its_day_and_is_named_before(partners: Settle)
     assert [(each["qualification"], each["lapses"], each["days"]) for each in within] == [("L-1", "2026-11-01", 1)]
     assert len(partners("qualification", "expiring", "--within", "54", *at).json) == 2
     assert len(partners("qualification", "expiring", "--within", "53", *at).json) == 1
-    assert "2026-01-01 up to 2026-11-01" in partners("qualification", "show", "P-1", "L-1", "--at", "2026-10-31").out
+    assert (
+        "from 2026-01-01 up to 2026-11-01" in partners("qualification", "show", "P-1", "L-1", "--at", "2026-10-31").out
+    )
     took(partners, "qualification", "renew", "P-1", "L-1", "--by", "Wu", "--from", "2026-11-01", "--to", "2027-11-01")
     assert partners("qualification", "expiring", "--within", "30", *at).json == []
     took(partners, "qualification", "revoke", "P-1", "L-1", "--by", "Wu", "--reason", "fraud", "--to", "2026-11-05")
