@@ -60,7 +60,7 @@ def run_day(
         progress("close", number, len(periods))
         waits += _close(store, period, clock, closed)
     taken: list[Step] = []
-    refused: dict[tuple[str, str], Waits] = {}
+    refused: dict[_Of, Waits] = {}
     while True:
         with store.reading() as cursor:
             plan = calendar.planned(cursor, day, author)
@@ -73,7 +73,9 @@ def run_day(
             refused |= found
             taken += [each for each in part if _of(each) not in found]
             progress("steps", at + len(part), len(steps))
-    return Done(day, closed, tuple(taken), (*waits, *plan.waits, *refused.values()), tuple(plan.to_pay))
+    # What somebody else was quicker to do was refused here too, and is no longer due.
+    still = [refused[_of(each)] for each in plan.steps]
+    return Done(day, closed, tuple(taken), (*waits, *plan.waits, *still), tuple(plan.to_pay))
 
 
 def _close(store: Store, period: Period, clock: Clock, closed: dict[str, int]) -> list[Waits]:
@@ -88,20 +90,23 @@ def _close(store: Store, period: Period, clock: Clock, closed: dict[str, int]) -
     return [Waits(each.contract, str(period), each.code, each.sentence) for each in done.refused]
 
 
-def _take(store: Store, steps: list[Step], clock: Clock) -> dict[tuple[str, str], Waits]:
+def _take(store: Store, steps: list[Step], clock: Clock) -> dict[_Of, Waits]:
     """Takes the steps, together or, where one of them is refused, one by one; returns those that were."""
     try:
         ask(store, [Asked(*each) for each in steps], clock)
     except CommandRefused as refusal:
         if len(steps) > 1:
-            found: dict[tuple[str, str], Waits] = {}
+            found: dict[_Of, Waits] = {}
             for each in steps:
                 found |= _take(store, [each], clock)
             return found
-        contract, period = _of(steps[0])
-        return {(contract, period): Waits(contract, period, refusal.code, str(refusal))}
+        contract, period, type_ = _of(steps[0])
+        return {(contract, period, type_): Waits(contract, period, refusal.code, str(refusal))}
     return {}
 
 
-def _of(step: Step) -> tuple[str, str]:
-    return step.data["contract"], step.data["period"]
+_Of = tuple[str, str, str]  # contract, period and step
+
+
+def _of(step: Step) -> _Of:
+    return step.data["contract"], step.data["period"], step.type

@@ -60,16 +60,21 @@ class Plan(NamedTuple):
 def over(cursor: Rows, day: date) -> list[Period]:
     """The periods that are over on the day and in which a contract lacks its statement, in order within each calendar.
 
-    The first that counts is that of the first day of which anything was recorded or issued.
+    Also those whose closing was killed before it gave the statements their root. The first that counts is that of the first day
+    of which anything was recorded or issued.
     """
     begin = notes.first_day(cursor)
+    if begin is None:
+        return []
+    incomplete = notes.without_root(cursor)
     found = []
-    for calendar in [] if begin is None else notes.calendars(cursor):
-        assert begin is not None
+    for calendar in notes.calendars(cursor):
         period = Period.containing(begin, Calendar(calendar))
         while period.end <= day:
-            if notes.lacking(cursor, calendar, str(period), period.first, period.end) or (
-                period.next().end > day and _adjusted(cursor, period)
+            if (
+                str(period) in incomplete
+                or notes.lacking(cursor, calendar, str(period), period.first, period.end)
+                or (period.next().end > day and _adjusted(cursor, period))
             ):
                 found.append(period)
             period = period.next()

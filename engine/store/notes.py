@@ -58,6 +58,13 @@ def calendars(cursor: Rows) -> list[str]:
     return [row[0] for row in cursor.execute("SELECT DISTINCT calendar FROM contracts ORDER BY calendar")]
 
 
+def without_root(cursor: Rows) -> set[str]:
+    """The periods of which a closing has not been completed: it was killed before."""
+    return {
+        row[0] for row in cursor.execute("SELECT DISTINCT period FROM statements WHERE closing IS NULL AND version = 1")
+    }
+
+
 def lacking(cursor: Rows, calendar: str, period: str, first: date, end: date) -> bool:
     """Whether a contract that is in force in the period has no statement of it yet."""
     row = cursor.execute(

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from consumers import run_day as running
 from consumers.run_day import DayNotCome, Done
 from engine.aggregates import partner as partners
+from engine.settlement import sealing
 from engine.store import log, recorder, relations
 from engine.store.database import Store
 from replay.audit.auditing import audit
@@ -176,6 +178,35 @@ def test_a_payout_that_is_held_is_told_and_not_paid(store: Store, monkeypatch: p
 def test_a_day_that_has_not_come_is_refused(store: Store) -> None:
     with pytest.raises(DayNotCome, match="2027-06-02 has not come yet"):
         run(store, "2027-06-02")
+
+
+def test_a_closing_that_was_killed_before_its_root_is_completed_by_the_next_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(sealing, "complete", lambda *_: None)
+        assert run(store, "2026-11-01").closed == {"2026-10": 1}
+    assert not audit(store, OCTOBER).ok
+    end = position(store)
+    assert run(store, "2026-11-01").closed == {}
+    assert (position(store), audit(store, OCTOBER).ok) == (end + 1, True)
+    run(store, "2026-11-01")
+    assert position(store) == end + 1
+
+
+def test_runs_at_once_take_each_step_once_between_them(store: Store) -> None:
+    names = [f"C-{n}" for n in range(12)]
+    take(store, registered(), model(), book(HALF))
+    take(store, *(signed(name, valid_from="2026-10-01", cooperation_model="sp") for name in names))
+    take(store, *(charge(f"{name}/{month}", "10", month, name) for name in names for month in (10, 11)))
+    for day, states_ in (("2026-12-05", {"published"}), ("2026-12-16", {"invoiced"})):
+        with ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(lambda by, on=day: run(store, on, by), ["ann", "bo", "wu"]))
+        assert not [each for one in done for each in one.waits]
+        steps = [(each.data["contract"], each.data["period"], each.type) for one in done for each in one.steps]
+        assert len(steps) == len(set(steps)) == len(names) * 2 * (1 if states_ == {"published"} else 2)
+        assert set(states(store).values()) == states_
 
 
 def test_runs_that_are_killed_again_and_again_take_every_step_once(store: Store, database: str) -> None:
