@@ -26,7 +26,7 @@ from engine.events import (
 from engine.facts import Grain
 from engine.projections.seals import Entry
 from engine.rules.check import check
-from engine.settlement import allotting, folding, issuing, sealing
+from engine.settlement import allotting, folding, issuing, journaling, sealing
 from engine.settlement.books import version_of
 from engine.store import beside, facts, log, registry, seals
 from engine.store.database import Rows
