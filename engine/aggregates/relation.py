@@ -16,7 +16,8 @@ import msgspec
 from engine.aggregates.refusal import Refused
 from engine.events import Event
 
-# The state of another aggregate, by its kind and id; None where there is none. Also of kinds `partner` and `contract`.
+# The state of another aggregate, by its kind and id; None where there is none. Also of kind `contract`, and of `points`: what can be
+# spent of the account (engine.aggregates.redemption), by the joined partner, program and day.
 Look = Callable[[str, str], Any]
 
 Gate = Literal["qualification", "certificate", "service", "authorisation", "content"]

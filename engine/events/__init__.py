@@ -17,6 +17,18 @@ import msgspec
 
 from engine.events.base import Event, joined
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
+from engine.events.partners import (
+    PartnerBankAccountApproved,
+    PartnerBankAccountChanged,
+    PartnerBankAccountRejected,
+    PartnerBlocked,
+    PartnerChanged,
+    PartnerContactErased,
+    PartnerContactSet,
+    PartnerMerged,
+    PartnerRegistered,
+    PartnerUnblocked,
+)
 from engine.events.qualified import (
     CooperationModelPublished,
     QualificationApproved,
@@ -48,6 +60,9 @@ from engine.events.reported import (
     PointsAdjusted,
     PointsBurned,
     PointsEvent,
+    PointsRedemptionApproved,
+    PointsRedemptionRejected,
+    PointsRedemptionRequested,
     ReportedEvent,
     TrainingCompleted,
     TrainingEnrolled,
@@ -66,15 +81,6 @@ class LatePolicy(StrEnum):
     suspend = "suspend"
 
 
-class PartnerRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    NAME: ClassVar[str] = "partner.registered"
-    partner: str
-    name: str
-    kind: str
-    country: str | None = None
-    tax_id: str | None = None
-
-
 class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """In force on the days from `valid_from` up to, and without, `valid_to`. No `products` means all of them."""
 
@@ -90,6 +96,7 @@ class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     time_zone: str = "UTC"
     products: tuple[str, ...] | None = None
     late_events: LatePolicy = LatePolicy.adjust
+    author: str | None = None
 
 
 class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -99,6 +106,7 @@ class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, g
     contract: str
     valid_to: date
     reason: str | None = None
+    author: str | None = None
 
 
 class RulebookPublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -172,7 +180,6 @@ class FxRatePublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
     rate: str
 
 
-PartnerEvent = PartnerRegistered
 ContractEvent = ContractSigned | ContractTerminated
 RulebookEvent = RulebookPublished
 StatementEvent = StatementClosed | StatementRestated
@@ -248,12 +255,23 @@ __all__ = [
     "Event",
     "FxRatePublished",
     "LatePolicy",
-    "PartnerEvent",
+    "PartnerBankAccountApproved",
+    "PartnerBankAccountChanged",
+    "PartnerBankAccountRejected",
+    "PartnerBlocked",
+    "PartnerChanged",
+    "PartnerContactErased",
+    "PartnerContactSet",
+    "PartnerMerged",
     "PartnerRegistered",
+    "PartnerUnblocked",
     "PeriodClosed",
     "PointsAdjusted",
     "PointsBurned",
     "PointsEvent",
+    "PointsRedemptionApproved",
+    "PointsRedemptionRejected",
+    "PointsRedemptionRequested",
     "QualificationApproved",
     "QualificationEvent",
     "QualificationRejected",

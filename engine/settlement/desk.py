@@ -10,7 +10,6 @@ import polars as pl
 
 from engine.aggregates import contract as contracts
 from engine.aggregates import cooperation_model, fx, reported
-from engine.aggregates import partner as partners
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relations import AGGREGATES
@@ -20,19 +19,19 @@ from engine.events import (
     ContractTerminated,
     Event,
     FxRatePublished,
-    PartnerRegistered,
     ReportedEvent,
     RulebookPublished,
 )
 from engine.facts import Grain
 from engine.projections.derived import MeasureFails
 from engine.rules.check import check
+from engine.settlement import points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
 from engine.store import rates, recorder, registry, statements
 from engine.store.database import Rows
-from engine.store.registry import TERMS, Published, terms_of
+from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
 
 class Refusal(NamedTuple):
@@ -51,24 +50,22 @@ class Desk:
         self._cursor = cursor
         signed = [event for _, event in told if isinstance(event, ContractSigned)]
         ended = [event for _, event in told if isinstance(event, ContractTerminated)]
-        registered = [event for _, event in told if isinstance(event, PartnerRegistered)]
         published = [event for _, event in told if isinstance(event, RulebookPublished)]
         about = [event for _, event in told if isinstance(event, ReportedEvent)]
-        partner_ids = {event.partner for event in signed} | {event.partner for event in registered}
-        partner_ids |= {event.partner for event in about}
+        partner_ids = {event.partner for event in signed} | {event.partner for event in about}
         contract_ids = {event.contract for event in signed} | {event.contract for event in ended}
         contract_ids |= {event.contract for event in about if event.contract is not None}
-        self._partners = registry.partners(cursor, partner_ids) if partner_ids else {}
         self._contracts = registry.contracts(cursor, contract_ids) if contract_ids else {}
         rulebook_ids = {event.rulebook for event in signed} | {event.rulebook for event in published}
         rulebook_ids |= {contract.rulebook for contract in self._contracts.values()}
         self._rulebooks = registry.rulebooks(cursor, rulebook_ids) if rulebook_ids else {}
         rate_keys = {rates.key_of(event) for _, event in told if isinstance(event, FxRatePublished)}
         self._rates = rates.known(cursor, rate_keys) if rate_keys else {}
-        self._new_partners: list[partners.Partner] = []
         self.refusals: list[Refusal] = []
         self.arrived: list[str] = []
-        self._relations = Relations(cursor, [event for _, event in told], self._other)
+        self._relations = Relations(
+            cursor, [event for _, event in told], self._other, {(PARTNER, id_) for id_ in partner_ids}
+        )
         # Those that a decision made of commands, where they differ from what was sent.
         self.decided: dict[int, Event] = {}
         # Each contract's terms through the batch: (since, terms), the first as they stood before it.
@@ -77,8 +74,6 @@ class Desk:
     def decide(self, seq: int, event: Event) -> None:
         try:
             match event:
-                case PartnerRegistered():
-                    self._partner(event)
                 case ContractSigned() | ContractTerminated():
                     self._contract(seq, event)
                 case RulebookPublished():
@@ -92,13 +87,6 @@ class Desk:
         except Refused as refused:
             self.refusals.append(Refusal(seq, refused.code, str(refused), refused.waits_for))
 
-    def _partner(self, command: PartnerRegistered) -> None:
-        for event in partners.decide(self._partners.get(command.partner), command):
-            partner = partners.evolve(self._partners.get(command.partner), event)
-            self._partners[command.partner] = partner
-            self._new_partners.append(partner)
-            self.arrived.append(f"partner:{command.partner}")
-
     def _contract(self, seq: int, command: ContractSigned | ContractTerminated) -> None:
         before = self._contracts.get(command.contract)
         match command:
@@ -106,7 +94,7 @@ class Desk:
                 book = self._rulebooks.get(command.rulebook)
                 model = self._relations.look("cooperation_model", command.cooperation_model)
                 surroundings = contracts.Surroundings(
-                    partner=self._partners.get(command.partner),
+                    partner=self._relations.look(PARTNER, command.partner),
                     rulebook_currency=book.versions[-1].currency if book else None,
                     model=cooperation_model.on(model, command.valid_from) if model else None,
                 )
@@ -160,12 +148,10 @@ class Desk:
                 "a new id"
             ) from None
 
-    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a partner's or a contract's state
+    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a contract's state, or a points account
         """What relations may look at beside one another: engine.aggregates.relation.Look."""
-        if kind == "partner":
-            if id_ not in self._partners:
-                self._partners |= registry.partners(self._cursor, [id_])
-            return self._partners.get(id_)
+        if kind == "points":
+            return points.spendable(self._cursor, *id_.split("\x1f"))
         assert kind == "contract", kind
         if id_ not in self._contracts:
             self._contracts |= registry.contracts(self._cursor, [id_])
@@ -179,9 +165,10 @@ class Desk:
         self._relations.arrived.clear()
 
     def _reported(self, seq: int, command: ReportedEvent) -> None:
+        known = self._relations.look(PARTNER, command.partner) is not None
         contract = None if command.contract is None else self._contracts.get(command.contract)
         grades = self._grades(command.scorecard) if isinstance(command, AssessmentOverridden) else frozenset()
-        reported.decide(command, reported.Surroundings(command.partner in self._partners, contract, grades))
+        reported.decide(command, reported.Surroundings(known, contract, grades))
         if command.KIND in AGGREGATES:
             self._relation(seq, command)
 
@@ -201,7 +188,6 @@ class Desk:
             self._rates[key] = fx.evolve(self._rates.get(key), event)
 
     def save(self) -> None:
-        registry.save_partners(self._cursor, self._new_partners)
         registry.save_contracts(self._cursor, [steps[-1][1] for steps in self.history.values()])
 
     def gates(self) -> bool:

@@ -7,7 +7,7 @@ be made anew from it, also beside the live ones, so their names carry no schema;
 from __future__ import annotations
 
 SCHEMA = "settle"
-VERSION = 3
+VERSION = 4
 
 SOURCES = """
 CREATE TABLE settle.version (version int NOT NULL);
@@ -72,6 +72,16 @@ CREATE TABLE settle.arrivals (
 );
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
 
+-- The keys of what is personal (consumers.secrets): a partner's contact's, or where contact is '' of its bank accounts. Each is
+-- wrapped by the key of the environment, which the row of partner '' tells apart from any other. Without `wrapped` it was
+-- destroyed: nothing that was sealed with it can be read again. Vacuumed at once, so that its bytes do not stay either.
+CREATE TABLE settle.contact_keys (
+    partner text NOT NULL,
+    contact text NOT NULL,
+    wrapped bytea,
+    PRIMARY KEY (partner, contact)
+) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
+
 -- Which positions each seal of the archive covers, and how many late events nobody had restated when it was decided.
 CREATE TABLE settle.archive_seals (
     number int PRIMARY KEY,
@@ -83,11 +93,6 @@ CREATE TABLE settle.archive_seals (
 """
 
 PROJECTIONS = """
-CREATE TABLE partners (
-    partner text PRIMARY KEY,
-    state bytea NOT NULL
-);
-
 CREATE TABLE contracts (
     contract text PRIMARY KEY,
     partner text NOT NULL,
