@@ -16,11 +16,12 @@ from console import (
     archiving,
     auditing,
     comparing,
+    contract_steps,
     demo,
     demo_replay,
     explaining,
     intake,
-    partners,
+    partner_steps,
     qualifying,
     rebuilding,
     replaying,
@@ -54,15 +55,15 @@ app.add_typer(demos, name="demo")
 app.command("ingest")(intake.ingest)
 app.command("produce")(intake.produce)
 app.command("consume")(intake.consume)
-app.add_typer(partners.partner, name="partner")
-app.add_typer(partners.contract, name="contract")
+app.add_typer(partner_steps.app, name="partner")
+app.add_typer(contract_steps.app, name="contract")
 app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
 app.add_typer(rulebooks.app, name="rulebook")
 app.command("close")(settling.close)
 app.command("statement")(settling.statement)
 app.command("explain")(explaining.explain)
-app.command("points")(standing.points)
+app.add_typer(standing.points, name="points")
 app.command("score")(standing.score)
 app.command("scoreboard")(standing.scoreboard)
 app.command("archive")(archiving.archive)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,12 +20,17 @@ ON = typer.Option("--time", help="When it happened, such as 2026-10-03T08:15:00Z
 _SHOWN = 20
 
 
-def record(type_: str, data: Mapping[str, Any], time: datetime | None, *, as_json: bool) -> None:
-    """Records one event that a person asks for, and says so."""
+def record(
+    type_: str, data: Mapping[str, Any], time: datetime | None, *, as_json: bool, private: Collection[str] = ()
+) -> None:
+    """Records one event that a person asks for, and says so, without fields that are `private`."""
     with opened() as store:
         ask(store, [Asked(type_, data, time)], clock)
     if as_json:
-        print_json({"recorded": type_} | {name: value for name, value in data.items() if value is not None})
+        print_json(
+            {"recorded": type_}
+            | {name: value for name, value in data.items() if value is not None and name not in private}
+        )
     else:
         out.print(f"recorded {type_}")
 

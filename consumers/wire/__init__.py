@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, TypeAdapter
 
 from consumers.fields import Text, Time
-from consumers.wire import billing, qualified, reported, signed
+from consumers.wire import billing, partners, qualified, reported, signed
 from consumers.wire.base import Data
 
 _Type = TypeVar("_Type", bound=str)
@@ -35,7 +35,7 @@ class Message(Data, Generic[_Type, _Told]):
 
 
 # The data of every type; those that come in volume first.
-TYPES: dict[str, type[Data]] = billing.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
+TYPES: dict[str, type[Data]] = billing.TYPES | partners.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
 
 MESSAGES: tuple[Any, ...] = tuple(
     Message[Literal[name], data]  # type: ignore[valid-type] # made from the table above

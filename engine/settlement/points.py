@@ -14,7 +14,7 @@ from engine.aggregates import contract as contracts
 from engine.aggregates import redemption
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
-from engine.aggregates.redemption import Spendable
+from engine.aggregates.redemption import Redemption, Spendable
 from engine.aggregates.refusal import Refused
 from engine.facts import Fact
 from engine.language.expression import names
@@ -100,12 +100,15 @@ def spendable(cursor: Rows, partner: str, program: str, day: str) -> Spendable |
         later = [_held(cursor, books, partner, program, under, each) for each in {e.day for e in entries if e.day > at}]
     except (AmountTooLarge, Unsettleable, RuleUnknown) as error:
         raise CannotSettle(f"points of {partner} in {program}: {error}; correct the rulebook or the events") from error
-    known = relations.listed(cursor, redemption.AGGREGATE.kind, partner=partner)
-    reserved = [
-        each.state.points for each in known if each.state.program == program and each.state.state == "requested"
-    ]
+    reserved = [each.points for each in open_redemptions(cursor, partner) if each.program == program]
     balance = min(each.account.balance for each in (held, *later) if each is not None)
     return Spendable(balance, decimal_of_micros(sum(reserved)), held.account.level, held.grants)
+
+
+def open_redemptions(cursor: Rows, partner: str) -> list[Redemption]:
+    """Those that nobody has approved or rejected yet."""
+    known = relations.listed(cursor, redemption.AGGREGATE.kind, partner=partner)
+    return [each.state for each in known if each.state.state == "requested"]
 
 
 def _in_force(cursor: Rows, books: Books, name: str, at: date) -> Rulebook | None:

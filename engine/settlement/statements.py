@@ -24,6 +24,7 @@ from engine.settlement.adjusting import due
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
 from engine.settlement.keeping import canonical, facts_of, given_of
+from engine.settlement.paying import told_payment
 from engine.store import assessments, recorder, registry, seals
 from engine.store import facts as fact_store
 from engine.store import statements as statement_store
@@ -162,7 +163,7 @@ def _primary(event: str) -> str:
 
 def digest(statement: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON text, over what the statement says: not over its state, nor where it lies in the log."""
-    beside = {"digest", "state", "late", "version", "closing", "root"}
+    beside = {"digest", "state", "late", "version", "closing", "root", "payee", "payout_held"}
     said = {key: value for key, value in statement.items() if key not in beside}
     said["evidence"] = {"events": statement["evidence"]["events"]}
     return hashlib.sha256(canonical(said)).hexdigest()
@@ -290,7 +291,8 @@ def view(cursor: Rows, contract_id: str, period: Period, version: int = 1) -> Vi
     computed = open_statement(cursor, contract, period)
     position = recorder.last_position(cursor)
     evidence = computed.statement["evidence"] | {"positions": [min(1, position), position]}
-    return View(computed.statement | {"state": "open", "evidence": evidence, "late": 0, "version": 0}, computed)
+    said = {"state": "open", "evidence": evidence, "late": 0, "version": 0} | told_payment(cursor, contract.partner)
+    return View(computed.statement | said, computed)
 
 
 def _issued_view(cursor: Rows, contract: Contract, issued: Issued) -> View:
@@ -308,5 +310,5 @@ def _issued_view(cursor: Rows, contract: Contract, issued: Issued) -> View:
         "evidence": evidence,
         "late": count_streamed(live) - latest.events,
         "root": closing and closing.root,
-    }
+    } | told_payment(cursor, contract.partner)
     return View(computed.statement | said, computed)
