@@ -49,7 +49,9 @@ def test_every_code_with_which_a_message_is_suspended_is_explained() -> None:
     of_commands = {
         refusal.code
         for refusal in Refused.__subclasses__()
-        if refusal.__module__.startswith(("engine.settlement.", "replay.", "consumers.commands"))
+        if refusal.__module__.startswith(
+            ("engine.settlement.", "replay.", "consumers.commands", "consumers.personal", "consumers.secrets")
+        )
         and hasattr(refusal, "code")
     }
     codes = (
