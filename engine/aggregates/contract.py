@@ -106,16 +106,16 @@ def _check_signature(contract: Contract | None, command: ContractSigned, surroun
 
 
 def _check_partner(command: ContractSigned, partner: Partner) -> None:
+    if partner.merged_into is not None:
+        raise IsMerged(
+            f"partner {partner.partner} of contract {command.contract} is merged into {partner.merged_into}; sign it with "
+            f"{partner.merged_into} under a new id, and write this message off"
+        )
     if partner.blocked is not None:
         raise IsBlocked(
             f"partner {partner.partner} of contract {command.contract} is blocked by {partner.blocked.author}: "
             f"{partner.blocked.reason}; send its partner.unblocked, and this message is recycled by itself, or write it off",
             waits_for=f"partner:{partner.partner}",
-        )
-    if partner.merged_into is not None:
-        raise IsMerged(
-            f"partner {partner.partner} of contract {command.contract} is merged into {partner.merged_into}; sign it with "
-            f"{partner.merged_into} under a new id, and write this message off"
         )
 
 

@@ -97,11 +97,15 @@ def spendable(cursor: Rows, partner: str, program: str, day: str) -> Spendable |
         held = _held(cursor, books, partner, program, under, at)
         if held is None:
             return None
-        later = [_held(cursor, books, partner, program, under, each) for each in {e.day for e in entries if e.day > at}]
+        last = max((entry.day for entry in entries if entry.day > at), default=None)
+        later = None if last is None else _held(cursor, books, partner, program, under, last)
     except (AmountTooLarge, Unsettleable, RuleUnknown) as error:
         raise CannotSettle(f"points of {partner} in {program}: {error}; correct the rulebook or the events") from error
     reserved = [each.points for each in open_redemptions(cursor, partner) if each.program == program]
-    balance = min(each.account.balance for each in (held, *later) if each is not None)
+    after = later.account.entries if later else ()
+    by_hand = (EntryKind.burned, EntryKind.adjusted)
+    left = [entry.balance for entry in after if entry.day > at and entry.kind in by_hand and entry.points < 0]
+    balance = min([held.account.balance, *left])
     return Spendable(balance, decimal_of_micros(sum(reserved)), held.account.level, held.grants)
 
 

@@ -28,7 +28,9 @@ from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import NOW, _emptied, _World, acts, approved
 from tests.settlement import test_chains as chains
+from tests.settlement import test_partners as partners
 from tests.settlement import test_qualifications as qualifications
+from tests.settlement import test_redemptions as redemptions
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_recording import store, take
 from tests.settlement.test_reporting import case
@@ -102,6 +104,9 @@ def everything(store: Store) -> None:
     restate(store, NOW)
     take(store, charge("last", "11", 12), charged("unknown", "C-99"))
     take(store, qualifications.model(), qualifications.submitted(), qualifications.step("approved"))
+    take(
+        store, partners.step("changed", author="Li", name="One"), redemptions.asked("gift", "1", "2027-03-01T00:00:00Z")
+    )
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:
