@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from consumers.personal import DoesNotOpen, NoKey
 from consumers.secrets import FieldsErased, NoBankAccount, Vault, bank_account, contact_fields, secret_key
 from consumers.suspense import recycle_all
 from engine.events import PartnerContactSet
-from engine.settlement import closing, sealing
+from engine.settlement import closing, recording, sealing
 from engine.settlement.recording import Message, Readable, Slice, Unreadable
 from engine.store import contact_keys, registry, suspense
 from engine.store.database import Store
@@ -244,6 +245,40 @@ def test_an_erasure_that_comes_first_holds(store: Store) -> None:
     take(store, registered(), erased())
     take(store, contact())
     assert kept(store) == [("suspended", "contact-erased")]
+
+
+def test_an_erasure_between_sealing_and_recording_wins(store: Store) -> None:
+    take(store, registered(), contact())
+    sealed = Message(CHANNEL, 0, 0, None, decode(contact("k2"), None, Vault(store)))
+    take(store, erased())
+    ingest(store, [Slice(CHANNEL, 0, None, 1)], [sealed], clock)
+    assert kept(store) == [("suspended", "contact-erased")]
+    assert isinstance(sealed.found, Readable)
+    with pytest.raises(FieldsErased):
+        Vault(store).open(sealed.found.event)  # type: ignore[arg-type]
+
+
+def test_the_event_and_the_end_of_the_key_are_one_transaction(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(store, registered(), contact())
+    with monkeypatch.context() as patch:
+        patch.setattr(contact_keys, "destroy", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            take(store, erased())
+    with monkeypatch.context() as patch:
+        patch.setattr(recording.intake, "advance", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            take(store, erased())
+    assert contact_fields(store, partner(store).contacts["c1"])["email"] == EMAIL
+    take(store, erased())
+    assert partner(store).contacts == {"c1": None}
+
+
+def test_two_that_seal_a_contact_for_the_first_time_at_once_use_one_key(store: Store) -> None:
+    take(store, registered())
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: decode(contact(), None, Vault(store)), range(12)))
+    assert len({each.content for each in found if isinstance(each, Readable)}) == 1
+    assert len({each.state for each in found if isinstance(each, Readable)}) == 12
 
 
 def test_an_erasure_that_is_refused_destroys_nothing(store: Store) -> None:
