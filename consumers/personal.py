@@ -122,7 +122,7 @@ def withheld(raw: bytes, headers: Mapping[str, bytes] | None) -> bytes:
     else:
         with suppress(ValueError):
             envelope = msgspec.json.decode(raw, type=dict[str, Any])
-    found = {name: _short(envelope.get(name)) for name in ("id", "source", "time")}
+    found = {name: _short(envelope.get(name)) for name in ("id", "source")}
     type_ = envelope.get("type")
     found["type"] = type_ if isinstance(type_, str) and type_ in events.BY_NAME else None
     shown = {name: value for name, value in found.items() if value is not None}
@@ -151,9 +151,8 @@ def sentence(errors: Sequence[ErrorDetails]) -> str:
                 told["a field"] = f"is unknown; those of such messages are {', '.join(_expected(error))}"
             case "missing":
                 told[place] = "is missing"
-            case "value_error" if place.startswith(
-                "data"
-            ):  # by the validators of the models, whose sentences show nothing
+            case "value_error" if not PERSONAL.keys().isdisjoint(map(str, error["loc"])):
+                # By the validators of these models, whose sentences show no value.
                 told[place] = error["msg"].removeprefix("Value error, ")
             case _:
                 told.setdefault(place or "the message", "has a form, a length or a character that is not allowed here")

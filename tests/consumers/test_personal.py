@@ -145,6 +145,7 @@ BROKEN = [
     contact("e18") + b" " * 1_048_576,
     b"[" + contact("e19") + b"]",
     contact(EMAIL, contact=""),
+    message("contract.signed", "e22", {"contract": "C-9", "time_zone": EMAIL, "phone": PHONE}),
     message("usage.recorded", "e21", {"contract": "C-1", "phone": PHONE, "name": NAME}),
 ]  # fmt: skip
 
