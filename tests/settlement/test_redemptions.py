@@ -185,7 +185,9 @@ class Redemptions(RuleBasedStateMachine):
         self.run, self.sent = run, 0
         self.balance = Decimal(0)
         self.known: dict[str, tuple[str, int, str]] = {}
-        take(store, registered(f"P-run{run}"), signed(f"C-run{run}", partner=f"P-run{run}", valid_from="2026-10-01"))
+        take(
+            self.store, registered(f"P-run{run}"), signed(f"C-run{run}", partner=f"P-run{run}", valid_from="2026-10-01")
+        )
 
     def tell(self, kind: str, *, expected: bool, **said: Any) -> None:
         self.sent += 1
