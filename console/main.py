@@ -20,6 +20,7 @@ from console import (
     cases,
     comparing,
     contents,
+    contract_steps,
     demo,
     demo_replay,
     disputing,
@@ -29,7 +30,7 @@ from console import (
     leads,
     noting,
     outgoing,
-    partners,
+    partner_steps,
     qualifying,
     rebuilding,
     replaying,
@@ -67,8 +68,8 @@ app.add_typer(demos, name="demo")
 app.command("ingest")(intake.ingest)
 app.command("produce")(intake.produce)
 app.command("consume")(intake.consume)
-app.add_typer(partners.partner, name="partner")
-app.add_typer(partners.contract, name="contract")
+app.add_typer(partner_steps.app, name="partner")
+app.add_typer(contract_steps.app, name="contract")
 app.add_typer(qualifying.app, name="qualification")
 app.add_typer(qualifying.model, name="model")
 app.add_typer(serving.app, name="service")
@@ -86,7 +87,7 @@ app.add_typer(noting.app, name="statement")
 app.add_typer(disputing.app, name="discrepancy")
 app.command("run-day")(running.run_day)
 app.command("explain")(explaining.explain)
-app.command("points")(standing.points)
+app.add_typer(standing.points, name="points")
 app.command("score")(standing.score)
 app.command("scoreboard")(standing.scoreboard)
 app.command("archive")(archiving.archive)

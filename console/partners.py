@@ -10,11 +10,13 @@ from rich.table import Table
 from console.session import JSON, opened, out, print_json, refuse
 from engine.aggregates.contract import Contract
 from engine.aggregates.partner import Partner
+from engine.events import PartnerBankAccountChanged
+from engine.settlement.paying import payment
 from engine.settlement.statements import found
 from engine.store import registry, statements
 from engine.store.statements import Issued
 
-partner = typer.Typer(help="Partners as registered.", no_args_is_help=True)
+partner = typer.Typer(help="Partners: who they are, whom to ask, and where they are paid.", no_args_is_help=True)
 contract = typer.Typer(help="Contracts, their terms and statements.", no_args_is_help=True)
 
 _SHOWN = 20
@@ -27,7 +29,20 @@ def _partner(known: Partner) -> dict[str, Any]:
         "kind": known.kind,
         "country": known.country,
         "tax_id": known.tax_id,
+        "address": known.address,
+        "blocked": known.blocked and {"author": known.blocked.author, "reason": known.blocked.reason},
+        "merged_into": known.merged_into,
+        "contacts": [
+            {"contact": name, "role": each.role} if each else {"contact": name, "erased": True}
+            for name, each in sorted(known.contacts.items())
+        ],
+        "account": known.account and _account(known.account),
+        "proposed": known.proposed and {"change": known.changes} | _account(known.proposed),
     }
+
+
+def _account(changed: PartnerBankAccountChanged) -> dict[str, Any]:
+    return {"masked": changed.masked, "currency": changed.currency, "author": changed.author}
 
 
 def _contract(known: Contract) -> dict[str, Any]:
@@ -58,9 +73,11 @@ def partner_show(id: Annotated[str, typer.Argument()], as_json: Annotated[bool, 
     with opened() as store, store.reading() as cursor:
         known = registry.partners(cursor, [id]).get(id)
         contracts = registry.all_contracts(cursor, partner=id)
+        paid = payment(cursor, id)
     if known is None:
         refuse(f"partner {id} is not registered; settle partner list shows those that are")
-    shown = _partner(known) | {"contracts": [c.contract for c in contracts]}
+    shown = _partner(known) | {"payee": paid.payee, "payout_held": paid.held}
+    shown |= {"contracts": [c.contract for c in contracts]}
     _show(shown, as_json=as_json)
 
 
@@ -116,6 +133,8 @@ def _show(shown: dict[str, Any], *, as_json: bool) -> None:
         if isinstance(value, (list, tuple)):
             rows = [", ".join(f"{k} {v}" for k, v in v.items()) if isinstance(v, dict) else str(v) for v in value]
             table.add_row(name.replace("_", " "), "\n".join(rows) or "none")
+        elif isinstance(value, dict):
+            table.add_row(name.replace("_", " "), ", ".join(f"{k} {v}" for k, v in value.items()))
         else:
             table.add_row(name.replace("_", " "), "" if value is None else str(value))
     out.print(table)

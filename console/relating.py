@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -60,12 +60,14 @@ def today(at: date | None) -> date:
     return at or clock().date()
 
 
-def record(type_: str, data: Mapping[str, Any], time: datetime | None, *, as_json: bool) -> None:
-    """Records one event that a person asks for, and says so."""
-    record_all([Asked(type_, data, time)], as_json=as_json)
+def record(
+    type_: str, data: Mapping[str, Any], time: datetime | None, *, as_json: bool, private: Collection[str] = ()
+) -> None:
+    """Records one event that a person asks for, and says so, without fields that are `private`."""
+    record_all([Asked(type_, data, time)], as_json=as_json, private=private)
 
 
-def record_all(asked: Sequence[Asked], *, as_json: bool) -> None:
+def record_all(asked: Sequence[Asked], *, as_json: bool, private: Collection[str] = ()) -> None:
     """Records events that a person asks for, all or none, and says so of the last of them."""
     with opened() as store:
         ask(store, asked, clock)
@@ -73,7 +75,10 @@ def record_all(asked: Sequence[Asked], *, as_json: bool) -> None:
         out.print(f"recorded {each.type}")
     type_, data = asked[-1].type, asked[-1].data
     if as_json:
-        print_json({"recorded": type_} | {name: value for name, value in data.items() if value is not None})
+        print_json(
+            {"recorded": type_}
+            | {name: value for name, value in data.items() if value is not None and name not in private}
+        )
     else:
         out.print(f"recorded {type_}")
 

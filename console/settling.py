@@ -112,6 +112,10 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
         day = f" {left['day']}" if "day" in left else ""
         out.print(f"left to the next period: {left['amount']} {left['kind']}{day} ({left['step']})")
     out.print(f"by rulebook {book['id']}@{book['version']} from {evidence['events']:,} events")
+    if "payee" in said:
+        out.print(f"paid to partner {said['payee']}, into which {said['partner']} was merged")
+    if "payout_held" in said:
+        out.print(f"payout held: {said['payout_held']}")
     if said["late"]:
         out.print(f"{said['late']:,} events came later; settle restate makes adjustments of what they change")
     out.print(f"digest {said['digest']}")

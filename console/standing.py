@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from typer.core import TyperGroup
 
 from console.explaining import told_reason, tree_of
+from console.relating import BY, ON, record
 from console.session import JSON, clock, opened, out, print_json
 from console.settling import PERIOD, period_of
-from engine.money import plain
+from engine.aggregates.redemption import Redemption
+from engine.money import decimal_of_micros, plain
 from engine.outcomes import PointsEntry
 from engine.settlement import points as points_
 from engine.settlement import scoring
@@ -21,7 +25,89 @@ from engine.settlement.scoring import Standing
 _ENTRIES_SHOWN = 20
 
 
-def points(
+class _Group(TyperGroup):
+    """So that `settle points PARTNER` needs no word before the partner."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
+        words = [each for each in args if not each.startswith("-")]
+        if words and words[0] not in self.commands:
+            args = ["of", *args]
+        return super().parse_args(ctx, args)
+
+
+points = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    subcommand_metavar="PARTNER | adjust | redeem | approve | reject",
+    help="Points: PARTNER's accounts; points given or taken by hand; points spent.",
+)
+Program = Annotated[str, typer.Argument(help="The rulebook that keeps the account.")]
+Reference = Annotated[str, typer.Argument(help="The redemption's own name.")]
+
+
+@points.command()
+def adjust(
+    partner: Annotated[str, typer.Argument()],
+    program: Program,
+    number: Annotated[str, typer.Option("--points", help="How many; taken where negative.")],
+    reason: Annotated[str, typer.Option("--reason")],
+    by: Annotated[str, BY],
+    approved_by: Annotated[str, typer.Option("--approved-by", help="Somebody else than --by.")],
+    time: Annotated[datetime | None, ON] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Give points by hand, or take them."""
+    said = {"partner": partner, "program": program, "points": number, "reason": reason}
+    record("points.adjusted", said | {"author": by, "approver": approved_by}, time, as_json=as_json)
+
+
+@points.command()
+def redeem(
+    partner: Annotated[str, typer.Argument()],
+    program: Program,
+    reference: Reference,
+    number: Annotated[str, typer.Option("--points", help="How many.")],
+    by: Annotated[str, BY],
+    benefit: Annotated[str | None, typer.Option("--benefit", help="Which of its level's grants it is for.")] = None,
+    time: Annotated[datetime | None, ON] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Ask to spend points. Somebody else has to approve it."""
+    said = {"partner": partner, "program": program, "reference": reference, "points": number}
+    record("points.redemption_requested", said | {"author": by, "benefit": benefit}, time, as_json=as_json)
+
+
+@points.command()
+def approve(
+    partner: Annotated[str, typer.Argument()],
+    program: Program,
+    reference: Reference,
+    by: Annotated[str, BY],
+    time: Annotated[datetime | None, ON] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Approve a redemption: its points are spent."""
+    said = {"partner": partner, "program": program, "reference": reference, "approver": by}
+    record("points.redemption_approved", said, time, as_json=as_json)
+
+
+@points.command()
+def reject(
+    partner: Annotated[str, typer.Argument()],
+    program: Program,
+    reference: Reference,
+    by: Annotated[str, BY],
+    reason: Annotated[str, typer.Option("--reason")],
+    time: Annotated[datetime | None, ON] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Reject a redemption: its points stay."""
+    said = {"partner": partner, "program": program, "reference": reference, "author": by, "reason": reason}
+    record("points.redemption_rejected", said, time, as_json=as_json)
+
+
+@points.command("of", hidden=True)
+def points_of(
     partner: Annotated[str, typer.Argument()],
     at: Annotated[
         str | None, typer.Option("--at", metavar="DATE", help="As of this day; without it, today (UTC).")
@@ -31,15 +117,29 @@ def points(
     ] = _ENTRIES_SHOWN,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """A partner's points: balance, lots, level, and every entry with its reason."""
+    """A partner's points: balance, lots, level and what it grants, open redemptions, and every entry with its reason."""
     day = _day(at)
     with opened() as store, store.reading() as cursor:
         found = points_.accounts(cursor, partner, day)
+        asked = points_.open_redemptions(cursor, partner)
     if as_json:
-        print_json({"partner": partner, "at": day.isoformat(), "accounts": [_told_account(each) for each in found]})
+        told = [_told_account(each) | {"redemptions": _told_open(each, asked)} for each in found]
+        print_json({"partner": partner, "at": day.isoformat(), "accounts": told})
         return
     for each in found:
         _print_account(partner, each, entries)
+        for said in _told_open(each, asked):
+            benefit = f" for {said['benefit']}" if "benefit" in said else ""
+            out.print(f"{said['points']} points are asked for as {said['reference']}{benefit}, by {said['author']}")
+
+
+def _told_open(held: InProgram, asked: Sequence[Redemption]) -> list[dict[str, Any]]:
+    return [
+        {"reference": each.reference, "points": plain(decimal_of_micros(each.points)), "author": each.author}
+        | ({"benefit": each.benefit} if each.benefit else {})
+        for each in asked
+        if each.program == held.program
+    ]
 
 
 def _day(text: str | None) -> date:
@@ -59,6 +159,7 @@ def _told_account(held: InProgram) -> dict[str, Any]:
         "balance": plain(account.balance),
         "deficit": plain(account.deficit),
         "level": account.level,
+        "grants": list(held.grants),
         "levels": [{"level": each.level, "since": each.since.isoformat()} for each in account.levels],
         "lots": [
             {
@@ -91,6 +192,8 @@ def _print_account(partner: str, held: InProgram, shown: int) -> None:
     account = held.account
     level = f", level {account.level} since {account.levels[-1].since}" if account.level and account.levels else ""
     out.print(f"{partner} in {held.program}, {account.at}: {plain(account.balance)} points{level}")
+    if held.grants:
+        out.print(f"level {account.level} grants {', '.join(held.grants)}")
     if account.deficit:
         out.print(f"{plain(account.deficit)} points are owed: more was taken than lots covered")
     if account.expires_next:

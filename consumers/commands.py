@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumers.decode import decode
+from consumers.secrets import Vault
 from consumers.suspense import recycle_waiting
 from engine.aggregates.refusal import Refused
 from engine.settlement.deciding import stream_of
@@ -40,24 +41,25 @@ class Asked(NamedTuple):
 def ask(store: Store, asked: Sequence[Asked], clock: Callable[[], datetime]) -> None:
     """Records the events, all or none, and tries what waited for them. Raises WrongCommand, CommandRefused, StoreUnavailable."""
     now = clock()
-    drafts = [_read(each, f"{number}", now) for number, each in enumerate(asked)]
+    vault = Vault(store)
+    drafts = [_read(each, f"{number}", now, vault) for number, each in enumerate(asked)]
     streams = [stream_of(draft.event) for draft in drafts]
     with store.reading() as cursor:
         versions = log.versions(cursor, set(streams))
     found = []
     for each, draft, stream in zip(asked, drafts, streams, strict=True):
         version = versions[stream] = versions.get(stream, 0) + 1
-        found.append(_read(each, f"{draft.event.NAME}/{stream.hex()}/{version}", now))
+        found.append(_read(each, f"{draft.event.NAME}/{stream.hex()}/{version}", now, vault))
     arrived = command(store, found, now)
     if arrived:
         recycle_waiting(store, arrived, clock)
 
 
-def _read(asked: Asked, id_: str, now: datetime) -> Readable:
+def _read(asked: Asked, id_: str, now: datetime, vault: Vault) -> Readable:
     time = (asked.time or now).isoformat()
     data = {name: value for name, value in asked.data.items() if value is not None}
     said = {"specversion": "1.0", "id": id_, "source": SOURCE, "type": asked.type, "time": time, "data": data}
-    found = decode(msgspec.json.encode(said))
+    found = decode(msgspec.json.encode(said), None, vault)
     if not isinstance(found, Readable):
         raise WrongCommand(found.cause.replace("data.", ""))
     return found

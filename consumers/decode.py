@@ -16,8 +16,9 @@ import msgspec
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, TzInfo
 
-from consumers import wire
+from consumers import personal, wire
 from consumers.fields import TEXT_LENGTH_MAX
+from consumers.personal import DoesNotOpen, NoKey, Seal
 from consumers.quick import quick
 from consumers.wire.base import Data, Part, Told
 from consumers.wire.billing import (
@@ -29,6 +30,7 @@ from consumers.wire.billing import (
     BillingWrittenOffData,
     UsageRecordedData,
 )
+from consumers.wire.partners import Personal
 from engine import events
 from engine.money import MICROS, micros_of, plain
 from engine.settlement.recording import Readable, Unreadable
@@ -38,23 +40,47 @@ _UTC = TzInfo(0)
 _NAMES = {name: b"\0" + name.encode() + b"\0" for name in events.BY_NAME}
 
 
-def decode(raw: bytes | None, headers: Mapping[str, bytes] | None = None) -> Readable | Unreadable:
-    """A CloudEvent in structured mode, or in binary mode where `headers` has `ce_type` (Kafka protocol binding)."""
+def decode(
+    raw: bytes | None, headers: Mapping[str, bytes] | None = None, seal: Seal | None = None
+) -> Readable | Unreadable:
+    """A CloudEvent in structured mode, or in binary mode where `headers` has `ce_type` (Kafka protocol binding).
+
+    `seal` seals personal fields; without it such messages are unreadable. The `raw` of what is returned never shows any.
+    """
     if raw is None:
         return Unreadable(b"", "the message has no value (a Kafka tombstone); nothing can be recorded from it")
     if len(raw) > MESSAGE_BYTES_MAX:
-        return Unreadable(raw, f"the message has {len(raw):,} bytes; at most {MESSAGE_BYTES_MAX:,} are read")
+        kept = personal.withheld(b"", headers) if personal.may_hold(raw, headers) else raw
+        return Unreadable(kept, f"the message has {len(raw):,} bytes; at most {MESSAGE_BYTES_MAX:,} are read")
     in_binary_mode = headers is not None and "ce_type" in headers
     event: events.Event | None = None if in_binary_mode else quick(raw)
     if event is None:
         try:
-            event = read_by_models(_structured(raw, headers) if in_binary_mode and headers else raw)
-        except ValidationError as error:
-            return Unreadable(raw, _sentence(error.errors(include_url=False, include_context=False)))
-        except ValueError as error:
-            return Unreadable(raw, f"{error}")
+            message = wire.READER.validate_json(_structured(raw, headers) if in_binary_mode and headers else raw)
+            if isinstance(message.data, Personal):
+                return _sealed(message, seal)
+            event = _event(message)
+        except (ValueError, NoKey, DoesNotOpen) as error:
+            return _unreadable(raw, headers, error)
     state = events.encoded(event)
     return Readable(raw, event, state, *hashes(event, state))
+
+
+def _sealed(message: wire.Message[str, Data], seal: Seal | None) -> Readable:
+    """Raises NoKey, DoesNotOpen."""
+    if seal is None:
+        raise personal.keyless(message.type)
+    event, content = personal.sealed_event(message, seal)
+    state = events.encoded(event)
+    return Readable(personal.as_kept(event), event, state, hashes(event, state)[0], content)
+
+
+def _unreadable(raw: bytes, headers: Mapping[str, bytes] | None, error: Exception) -> Unreadable:
+    problems = error.errors(include_url=False, include_context=False) if isinstance(error, ValidationError) else None
+    if not personal.may_hold(raw, headers) and not isinstance(error, (NoKey, DoesNotOpen)):
+        return Unreadable(raw, f"{error}" if problems is None else _sentence(problems))
+    said = f"{error}" if problems is None else personal.sentence(problems)
+    return Unreadable(personal.withheld(raw, headers), said)
 
 
 def read_by_models(raw: bytes) -> events.Event:

@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 
 from consumers.decode import MESSAGE_BYTES_MAX, decode
 from consumers.ingest import Clock, Pipeline
+from consumers.secrets import Vault
 from engine.settlement.recording import Message, Slice
 from engine.store import intake
 from engine.store.database import Store
@@ -47,11 +48,11 @@ def ingest_file(store: Store, path: str, clock: Clock, progress: Callable[[Progr
     with _opened(path) as (blocks, place), Pipeline(store, clock) as pipeline:
         with store.writing() as cursor:
             intake.ensure(cursor, channel, [(0, 0)])
-        number = 0
+        number, vault = 0, Vault(store)
         try:
             for lines in _batches(blocks):
                 messages = [
-                    Message(channel, 0, number + i, None, decode(line))
+                    Message(channel, 0, number + i, None, decode(line, None, vault))
                     for i, line in enumerate(lines, 1)
                     if line.strip()
                 ]

@@ -20,6 +20,7 @@ from consumers.dead_letters import DeadLetters
 from consumers.decode import decode
 from consumers.ingest import Clock, Pipeline
 from consumers.kafka_client import close, connected
+from consumers.secrets import Vault
 from consumers.suspense import recycle_ripe
 from engine.settlement.recording import Message, Slice
 from engine.store import intake
@@ -223,7 +224,10 @@ class Consumer:
             slices.append(Slice(tp.topic, tp.partition, expected, end - expected, end - expected - len(records)))
             for r in records:
                 headers = _headers(r) if r.headers else None
-                messages.append(Message(tp.topic, tp.partition, r.offset, headers, decode(r.value, headers)))
+                found = decode(r.value, headers, Vault(self._store))
+                # What was sealed is structured now; and headers beside what was withheld may repeat it.
+                kept = headers if found.raw == (r.value or b"") else None
+                messages.append(Message(tp.topic, tp.partition, r.offset, kept, found))
         return slices, messages
 
     def _at_end(self, consumer: Any) -> bool:  # noqa: ANN401

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from consumers.decode import decode
+from consumers.personal import AS_KEPT
 from engine.settlement.recording import Message, recycle
 from engine.store import recorder, suspense
 from engine.store.database import Store
@@ -65,4 +66,6 @@ def recycle_all(store: Store, clock: Callable[[], datetime], code: str | None = 
 
 def message_of(entry: Entry) -> Message:
     # Decoded again: what was readable when it came is readable from the same bytes.
-    return Message(entry.channel, entry.partition, entry.offset, entry.headers, decode(entry.raw, entry.headers))
+    return Message(
+        entry.channel, entry.partition, entry.offset, entry.headers, decode(entry.raw, entry.headers, AS_KEPT)
+    )

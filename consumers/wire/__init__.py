@@ -20,6 +20,7 @@ from consumers.wire import (
     courses,
     leads,
     noted,
+    partners,
     provisioned,
     qualified,
     reported,
@@ -47,7 +48,7 @@ class Message(Data, Generic[_Type, _Told]):
 
 
 # The data of every type; those that come in volume first.
-TYPES: dict[str, type[Data]] = billing.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
+TYPES: dict[str, type[Data]] = billing.TYPES | partners.TYPES | signed.TYPES | reported.TYPES | qualified.TYPES
 TYPES |= serviced.TYPES | provisioned.TYPES | assessed.TYPES
 TYPES |= agency.TYPES | courses.TYPES | leads.TYPES | noted.TYPES
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from consumers.fields import Amount, CurrencyCode, Day, Text
 from consumers.wire.base import Data, Part, Told
-from consumers.wire.signed import PartnerKind
+from consumers.wire.partners import PartnerKind
 from engine import events
 from engine.period import Calendar
 

@@ -155,6 +155,35 @@ class PointsBurnedData(Told):
     reference: Text | None = None
 
 
+class Redemption(Told):
+    """A wish to spend points; `reference` names it among those of the partner in the program."""
+
+    partner: Text
+    program: Text
+    reference: Text
+
+
+class PointsRedemptionRequestedData(Redemption):
+    """A partner wants to spend points that it has; for a `benefit`, where it is one that its level grants."""
+
+    points: QuantityAboveZero
+    author: Text
+    benefit: Text | None = None
+
+
+class PointsRedemptionApprovedData(Redemption):
+    """Somebody other than who asked agrees: the points are burned."""
+
+    approver: Text
+
+
+class PointsRedemptionRejectedData(Redemption):
+    """The points stay."""
+
+    author: Text
+    reason: Text
+
+
 class Assessment(Told):
     partner: Text
     scorecard: Text
@@ -190,6 +219,9 @@ TYPES: dict[str, type[Data]] = {
     "content.withdrawn": ContentWithdrawnData,
     "points.adjusted": PointsAdjustedData,
     "points.burned": PointsBurnedData,
+    "points.redemption_requested": PointsRedemptionRequestedData,
+    "points.redemption_approved": PointsRedemptionApprovedData,
+    "points.redemption_rejected": PointsRedemptionRejectedData,
     "assessment.overridden": AssessmentOverriddenData,
     "assessment.reassessed": AssessmentReassessedData,
 }

@@ -1,27 +1,15 @@
-"""Partners, their contracts, the rulebooks that settle them, and rates of exchange."""
+"""Contracts with partners, the rulebooks that settle them, and rates of exchange."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from consumers.fields import Country, CurrencyCode, Day, Rate, RulebookText, Text, TimeZone
+from consumers.fields import CurrencyCode, Day, Rate, RulebookText, Text, TimeZone
 from consumers.wire.base import Data, Told
 from engine.events import LatePolicy
 from engine.period import Calendar
-
-PartnerKind = Literal["content_provider", "service_provider", "agent", "group_customer", "supplier", "other"]
-
-
-class PartnerRegisteredData(Told):
-    """A partner of the given kind is known from now on."""
-
-    partner: Text
-    name: Text
-    kind: PartnerKind
-    country: Country | None = None
-    tax_id: Text | None = None
 
 
 class ContractSignedData(Told):
@@ -38,6 +26,7 @@ class ContractSignedData(Told):
     time_zone: TimeZone = "UTC"
     products: Annotated[tuple[Text, ...], Field(min_length=1, max_length=10_000)] | None = None
     late_events: LatePolicy = LatePolicy.adjust
+    author: Text | None = None
 
 
 class ContractTerminatedData(Told):
@@ -46,6 +35,7 @@ class ContractTerminatedData(Told):
     contract: Text
     valid_to: Day
     reason: Text | None = None
+    author: Text | None = None
 
 
 class RulebookPublishedData(Told):
@@ -69,7 +59,6 @@ class FxRatePublishedData(Told):
 
 
 TYPES: dict[str, type[Data]] = {
-    "partner.registered": PartnerRegisteredData,
     "contract.signed": ContractSignedData,
     "contract.terminated": ContractTerminatedData,
     "rulebook.published": RulebookPublishedData,

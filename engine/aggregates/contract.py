@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple, assert_never
 
-from engine.aggregates.partner import Partner
+from engine.aggregates.partner import IsBlocked, IsMerged, Partner
 from engine.aggregates.refusal import Refused
 from engine.events import ContractEvent, ContractSigned, ContractTerminated, CooperationModelPublished, LatePolicy
 from engine.period import Calendar
@@ -90,6 +90,7 @@ def _check_signature(contract: Contract | None, command: ContractSigned, surroun
             "send its partner.registered, and this message is recycled by itself",
             waits_for=f"partner:{command.partner}",
         )
+    _check_partner(command, surroundings.partner)
     if command.valid_to is not None and command.valid_to <= command.valid_from:
         raise EndsBeforeItBegins(
             f"contract {command.contract} would end on {command.valid_to}, not after it begins on "
@@ -102,6 +103,20 @@ def _check_signature(contract: Contract | None, command: ContractSigned, surroun
         )
     if surroundings.model is not None:
         _check_model(command, surroundings.partner, surroundings.model)
+
+
+def _check_partner(command: ContractSigned, partner: Partner) -> None:
+    if partner.merged_into is not None:
+        raise IsMerged(
+            f"partner {partner.partner} of contract {command.contract} is merged into {partner.merged_into}; sign it with "
+            f"{partner.merged_into} under a new id, and write this message off"
+        )
+    if partner.blocked is not None:
+        raise IsBlocked(
+            f"partner {partner.partner} of contract {command.contract} is blocked by {partner.blocked.author}: "
+            f"{partner.blocked.reason}; send its partner.unblocked, and this message is recycled by itself, or write it off",
+            waits_for=f"partner:{partner.partner}",
+        )
 
 
 def _check_model(command: ContractSigned, partner: Partner, model: CooperationModelPublished) -> None:

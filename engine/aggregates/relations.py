@@ -13,8 +13,10 @@ from engine.aggregates import (
     discrepancy,
     lead,
     note,
+    partner,
     provisioning,
     qualification,
+    redemption,
     service,
     training,
 )
@@ -35,5 +37,7 @@ _ALL = (
     assessment.AGGREGATE,
     note.AGGREGATE,
     discrepancy.AGGREGATE,
+    partner.AGGREGATE,
+    redemption.AGGREGATE,
 )
 AGGREGATES: dict[str, Aggregate] = {each.kind: each for each in _ALL}

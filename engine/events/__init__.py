@@ -42,6 +42,18 @@ from engine.events.noted import (
     StatementSettled,
     Sum,
 )
+from engine.events.partners import (
+    PartnerBankAccountApproved,
+    PartnerBankAccountChanged,
+    PartnerBankAccountRejected,
+    PartnerBlocked,
+    PartnerChanged,
+    PartnerContactErased,
+    PartnerContactSet,
+    PartnerMerged,
+    PartnerRegistered,
+    PartnerUnblocked,
+)
 from engine.events.provisioned import ProvisioningDone, ProvisioningEvent, ProvisioningFailed, ProvisioningOrdered
 from engine.events.qualified import (
     CooperationModelPublished,
@@ -74,6 +86,9 @@ from engine.events.reported import (
     PointsAdjusted,
     PointsBurned,
     PointsEvent,
+    PointsRedemptionApproved,
+    PointsRedemptionRejected,
+    PointsRedemptionRequested,
     ReportedEvent,
     TrainingCompleted,
     TrainingEnrolled,
@@ -110,15 +125,6 @@ class LatePolicy(StrEnum):
     suspend = "suspend"
 
 
-class PartnerRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    NAME: ClassVar[str] = "partner.registered"
-    partner: str
-    name: str
-    kind: str
-    country: str | None = None
-    tax_id: str | None = None
-
-
 class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """In force on the days from `valid_from` up to, and without, `valid_to`. No `products` means all of them."""
 
@@ -134,6 +140,7 @@ class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     time_zone: str = "UTC"
     products: tuple[str, ...] | None = None
     late_events: LatePolicy = LatePolicy.adjust
+    author: str | None = None
 
 
 class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -143,6 +150,7 @@ class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, g
     contract: str
     valid_to: date
     reason: str | None = None
+    author: str | None = None
 
 
 class RulebookPublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -216,7 +224,6 @@ class FxRatePublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=F
     rate: str
 
 
-PartnerEvent = PartnerRegistered
 ContractEvent = ContractSigned | ContractTerminated
 RulebookEvent = RulebookPublished
 StatementEvent = StatementClosed | StatementRestated
@@ -319,12 +326,24 @@ __all__ = [
     "LeadRejected",
     "LeadWon",
     "NoteEvent",
+    "PartnerBankAccountApproved",
+    "PartnerBankAccountChanged",
+    "PartnerBankAccountRejected",
+    "PartnerBlocked",
+    "PartnerChanged",
+    "PartnerContactErased",
+    "PartnerContactSet",
     "PartnerEvent",
+    "PartnerMerged",
     "PartnerRegistered",
+    "PartnerUnblocked",
     "PeriodClosed",
     "PointsAdjusted",
     "PointsBurned",
     "PointsEvent",
+    "PointsRedemptionApproved",
+    "PointsRedemptionRejected",
+    "PointsRedemptionRequested",
     "ProcessEvent",
     "ProvisioningDone",
     "ProvisioningEvent",

@@ -163,6 +163,39 @@ class PointsBurned(PointsEvent, frozen=True, kw_only=True, omit_defaults=True, g
     reference: str | None = None
 
 
+class RedemptionEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One step of a wish to spend points, which `reference` names among those of the partner in the program."""
+
+    KIND: ClassVar[str] = "redemption"
+    KEY: ClassVar[tuple[str, ...]] = ("partner", "program", "reference")
+    program: str
+    reference: str
+
+
+class PointsRedemptionRequested(RedemptionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`points` are micros, above 0. `benefit` is what of the grants of its level the partner asks for."""
+
+    NAME: ClassVar[str] = "points.redemption_requested"
+    points: int
+    author: str
+    benefit: str | None = None
+
+
+class PointsRedemptionApproved(RedemptionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Burns the points that were asked for, which the decision writes into the event with who asked: `points`, `author`."""
+
+    NAME: ClassVar[str] = "points.redemption_approved"
+    approver: str
+    points: int | None = None
+    author: str | None = None
+
+
+class PointsRedemptionRejected(RedemptionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    NAME: ClassVar[str] = "points.redemption_rejected"
+    author: str
+    reason: str
+
+
 class AssessmentEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a person decides about an assessment. `scorecard` is the rulebook that has it."""
 

@@ -19,6 +19,8 @@ from engine.events import (
     ContractTerminated,
     Event,
     PartnerRegistered,
+    PointsRedemptionApproved,
+    PointsRedemptionRequested,
     ReportedEvent,
     RulebookPublished,
     StreamedEvent,
@@ -47,13 +49,14 @@ class Decision(NamedTuple):
 
 
 def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, bytes]]]:
-    """(seq, event, state) cut before every rulebook: what arrived before it must be in the log when it is decided.
+    """(seq, event, state) cut before whatever is decided by what is in the tables: so all that came before it has to be there,
+    and the end of a history does not depend on how it was cut into batches.
 
-    A rulebook folds its contracts again, and is refused where it cannot: so the end of a history does not depend on how
-    it was cut into batches.
+    A rulebook folds its contracts again, and is refused where it cannot. Who spends points must have them.
     """
-    books = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, RulebookPublished)]
-    return [fresh[start:end] for start, end in pairwise(sorted({0, *books, len(fresh)}))]
+    alone = (RulebookPublished, PointsRedemptionRequested, PointsRedemptionApproved)
+    cuts = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, alone)]
+    return [fresh[start:end] for start, end in pairwise(sorted({0, *cuts, len(fresh)}))]
 
 
 def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:

@@ -10,7 +10,6 @@ import polars as pl
 
 from engine.aggregates import assessment, cooperation_model, fx, reported
 from engine.aggregates import contract as contracts
-from engine.aggregates import partner as partners
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relations import AGGREGATES
@@ -22,7 +21,6 @@ from engine.events import (
     ContractTerminated,
     Event,
     FxRatePublished,
-    PartnerRegistered,
     ReportedEvent,
     RulebookPublished,
     joined,
@@ -30,13 +28,13 @@ from engine.events import (
 from engine.facts import Grain
 from engine.projections.derived import MeasureFails
 from engine.rules.check import check
-from engine.settlement import allotting
+from engine.settlement import allotting, points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
 from engine.store import assessments, rates, recorder, registry, statements
 from engine.store.database import Rows
-from engine.store.registry import TERMS, Published, terms_of
+from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
 
 class Refusal(NamedTuple):
@@ -55,24 +53,22 @@ class Desk:
         self._cursor = cursor
         signed = [event for _, event in told if isinstance(event, ContractSigned)]
         ended = [event for _, event in told if isinstance(event, ContractTerminated)]
-        registered = [event for _, event in told if isinstance(event, PartnerRegistered)]
         published = [event for _, event in told if isinstance(event, RulebookPublished)]
         about = [event for _, event in told if isinstance(event, ReportedEvent)]
-        partner_ids = {event.partner for event in signed} | {event.partner for event in registered}
-        partner_ids |= {event.partner for event in about}
+        partner_ids = {event.partner for event in signed} | {event.partner for event in about}
         contract_ids = {event.contract for event in signed} | {event.contract for event in ended}
         contract_ids |= {event.contract for event in about if event.contract is not None}
-        self._partners = registry.partners(cursor, partner_ids) if partner_ids else {}
         self._contracts = registry.contracts(cursor, contract_ids) if contract_ids else {}
         rulebook_ids = {event.rulebook for event in signed} | {event.rulebook for event in published}
         rulebook_ids |= {contract.rulebook for contract in self._contracts.values()}
         self._rulebooks = registry.rulebooks(cursor, rulebook_ids) if rulebook_ids else {}
         rate_keys = {rates.key_of(event) for _, event in told if isinstance(event, FxRatePublished)}
         self._rates = rates.known(cursor, rate_keys) if rate_keys else {}
-        self._new_partners: list[partners.Partner] = []
         self.refusals: list[Refusal] = []
         self.arrived: list[str] = []
-        self._relations = Relations(cursor, [event for _, event in told], self._other)
+        self._relations = Relations(
+            cursor, [event for _, event in told], self._other, {(PARTNER, id_) for id_ in partner_ids}
+        )
         # Those that a decision made of commands, where they differ from what was sent.
         self.decided: dict[int, Event] = {}
         # Each contract's terms through the batch: (since, terms), the first as they stood before it.
@@ -81,8 +77,6 @@ class Desk:
     def decide(self, seq: int, event: Event) -> None:
         try:
             match event:
-                case PartnerRegistered():
-                    self._partner(event)
                 case ContractSigned() | ContractTerminated():
                     self._contract(seq, event)
                 case RulebookPublished():
@@ -96,13 +90,6 @@ class Desk:
         except Refused as refused:
             self.refusals.append(Refusal(seq, refused.code, str(refused), refused.waits_for))
 
-    def _partner(self, command: PartnerRegistered) -> None:
-        for event in partners.decide(self._partners.get(command.partner), command):
-            partner = partners.evolve(self._partners.get(command.partner), event)
-            self._partners[command.partner] = partner
-            self._new_partners.append(partner)
-            self.arrived.append(f"partner:{command.partner}")
-
     def _contract(self, seq: int, command: ContractSigned | ContractTerminated) -> None:
         before = self._contracts.get(command.contract)
         match command:
@@ -110,7 +97,7 @@ class Desk:
                 book = self._rulebooks.get(command.rulebook)
                 model = self._relations.look("cooperation_model", command.cooperation_model)
                 surroundings = contracts.Surroundings(
-                    partner=self._partners.get(command.partner),
+                    partner=self._relations.look(PARTNER, command.partner),
                     rulebook_currency=book.versions[-1].currency if book else None,
                     model=cooperation_model.on(model, command.valid_from) if model else None,
                 )
@@ -164,17 +151,15 @@ class Desk:
                 "a new id"
             ) from None
 
-    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a partner's or a contract's state, or a statement's versions
+    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a contract's state, a statement's versions, a score, points
         """What relations may look at beside one another: engine.aggregates.relation.Look."""
         if kind == "score":
             scorecard, period, partner = id_.split("\x1f")
             return assessments.issued(self._cursor, scorecard, period, [partner]).get(partner)
         if kind == "statement":
             return statements.versions(self._cursor, *id_.split("\x1f"))
-        if kind == "partner":
-            if id_ not in self._partners:
-                self._partners |= registry.partners(self._cursor, [id_])
-            return self._partners.get(id_)
+        if kind == "points":
+            return points.spendable(self._cursor, *id_.split("\x1f"))
         assert kind == "contract", kind
         if id_ not in self._contracts:
             self._contracts |= registry.contracts(self._cursor, [id_])
@@ -188,10 +173,11 @@ class Desk:
         self._relations.arrived.clear()
 
     def _reported(self, seq: int, command: ReportedEvent) -> None:
+        known = self._relations.look(PARTNER, command.partner) is not None
         contract = None if command.contract is None else self._contracts.get(command.contract)
         graded = command if isinstance(command, (AssessmentOverridden, AssessmentDecided)) else None
         grades = self._grades(graded.scorecard) if graded else frozenset()
-        reported.decide(command, reported.Surroundings(command.partner in self._partners, contract, grades))
+        reported.decide(command, reported.Surroundings(known, contract, grades))
         if isinstance(command, (AssessmentOverridden, AssessmentReassessed)):
             named = joined(command.scorecard, command.period, command.partner)
             assessment.check_open(self._relations.look("assessment", named), command)
@@ -214,7 +200,6 @@ class Desk:
             self._rates[key] = fx.evolve(self._rates.get(key), event)
 
     def save(self) -> None:
-        registry.save_partners(self._cursor, self._new_partners)
         registry.save_contracts(self._cursor, [steps[-1][1] for steps in self.history.values()])
 
     def gates(self) -> bool:

@@ -20,6 +20,7 @@ from engine.events import (
     FxRatePublished,
     PointsAdjusted,
     PointsBurned,
+    PointsRedemptionApproved,
     ServiceStep,
     StreamedEvent,
     decoded,
@@ -135,7 +136,8 @@ def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     if counted:
         partner_fact_store.add(cursor, fold_counted(cursor, counted))
     rates.save(cursor, [(at, event) for at, event in told if isinstance(event, FxRatePublished)])
-    points.save(cursor, [(at, event) for at, event in told if isinstance(event, (PointsAdjusted, PointsBurned))])
+    by_hand = (PointsAdjusted, PointsBurned, PointsRedemptionApproved)
+    points.save(cursor, [(at, event) for at, event in told if isinstance(event, by_hand)])
     overrides = [
         (at, event)
         for at, event in told

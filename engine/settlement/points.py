@@ -11,22 +11,26 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from engine.aggregates import contract as contracts
+from engine.aggregates import redemption
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
+from engine.aggregates.redemption import Redemption, Spendable
 from engine.aggregates.refusal import Refused
 from engine.facts import Fact
 from engine.language.expression import names
+from engine.money import AmountTooLarge, decimal_of_micros
 from engine.outcomes import Account, EntryKind, How, Reason
 from engine.period import Period
-from engine.rules.accounts import Activity, account, earned_units
+from engine.rules.accounts import Activity, RuleUnknown, account, earned_units
+from engine.rules.formulas import Unsettleable
 from engine.rules.given import PartnerGiven
 from engine.rules.measuring import by_field, measured
 from engine.rules.model import Contents, Rulebook
 from engine.rules.programs import Earn, Program
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, grades_of
-from engine.settlement.statements import concluded, reopened_group
-from engine.store import partner_facts, registry
+from engine.settlement.statements import CannotSettle, concluded, reopened_group
+from engine.store import partner_facts, registry, relations
 from engine.store import points as point_store
 from engine.store import statements as statement_store
 from engine.store.database import Rows
@@ -41,11 +45,12 @@ class NoProgram(Refused):
 
 
 class InProgram(NamedTuple):
-    """A partner's account in one program; `program` is the rulebook's id."""
+    """A partner's account in one program; `program` is the rulebook's id. `grants` are those of the level that it holds."""
 
     program: str
     version: int
     account: Account
+    grants: tuple[str, ...] = ()
 
 
 def accounts(cursor: Rows, partner: str, at: date) -> list[InProgram]:
@@ -57,14 +62,57 @@ def accounts(cursor: Rows, partner: str, at: date) -> list[InProgram]:
     found = []
     books = Books(cursor, {*by_hand, *(contract.rulebook for contract in signed)})
     for name in sorted({*by_hand, *(contract.rulebook for contract in signed)}):
-        rulebook = _in_force(cursor, books, name, at)
-        if rulebook is not None and (program := rulebook.on(at).points) is not None:
-            activities = _Activities(cursor, books, partner, name, at)
-            under = [contract for contract in signed if contract.rulebook == name]
-            found.append(InProgram(name, rulebook.version, account(program, activities.all(under), at)))
+        under = [contract for contract in signed if contract.rulebook == name]
+        if (held := _held(cursor, books, partner, name, under, at)) is not None:
+            found.append(held)
     if not found:
         raise NoProgram(f"no rulebook of partner {partner} has points on {at}; a rulebook states them under points")
     return found
+
+
+def _held(cursor: Rows, books: Books, partner: str, name: str, under: list[Contract], at: date) -> InProgram | None:
+    """The account in one program; None where no version of it has points on the day."""
+    rulebook = _in_force(cursor, books, name, at)
+    program = rulebook.on(at).points if rulebook else None
+    if rulebook is None or program is None:
+        return None
+    found = account(program, _Activities(cursor, books, partner, name, at).all(under), at)
+    bands = program.levels.bands if program.levels else ()
+    grants = next((level.grants for level in bands if level.name == found.level), ())
+    return InProgram(name, rulebook.version, found, grants)
+
+
+def spendable(cursor: Rows, partner: str, program: str, day: str) -> Spendable | None:
+    """What can be spent of the account on the day, by all that is in the tables; None where there is none in the program.
+
+    Points that were burned on a later day, and are known already, cannot be spent before it.
+    """
+    at = date.fromisoformat(day)
+    books = Books(cursor, [program])
+    under = registry.all_contracts(cursor, partner=partner, rulebook=program)
+    entries = point_store.entries(cursor, program, [partner]).get(partner, [])
+    if not under and not entries:
+        return None
+    try:
+        held = _held(cursor, books, partner, program, under, at)
+        if held is None:
+            return None
+        last = max((entry.day for entry in entries if entry.day > at), default=None)
+        later = None if last is None else _held(cursor, books, partner, program, under, last)
+    except (AmountTooLarge, Unsettleable, RuleUnknown) as error:
+        raise CannotSettle(f"points of {partner} in {program}: {error}; correct the rulebook or the events") from error
+    reserved = [each.points for each in open_redemptions(cursor, partner) if each.program == program]
+    after = later.account.entries if later else ()
+    by_hand = (EntryKind.burned, EntryKind.adjusted)
+    left = [entry.balance for entry in after if entry.day > at and entry.kind in by_hand and entry.points < 0]
+    balance = min([held.account.balance, *left])
+    return Spendable(balance, decimal_of_micros(sum(reserved)), held.account.level, held.grants)
+
+
+def open_redemptions(cursor: Rows, partner: str) -> list[Redemption]:
+    """Those that nobody has approved or rejected yet."""
+    known = relations.listed(cursor, redemption.AGGREGATE.kind, partner=partner)
+    return [each.state for each in known if each.state.state == "requested"]
 
 
 def _in_force(cursor: Rows, books: Books, name: str, at: date) -> Rulebook | None:

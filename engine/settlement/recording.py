@@ -14,11 +14,11 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from engine.aggregates.refusal import Refused
-from engine.events import Event
+from engine.events import Event, PartnerContactErased
 from engine.settlement import deciding, folding, journaling
 from engine.settlement.deciding import Decision
 from engine.settlement.desk import Refusal
-from engine.store import facts, intake, log, recorder, suspense
+from engine.store import contact_keys, facts, intake, log, recorder, suspense
 from engine.store.database import Rows, Store
 from engine.store.intake import Counts, Span
 
@@ -31,6 +31,10 @@ class Readable(msgspec.Struct, frozen=True, gc=False):
     state: bytes
     identity: bytes
     content: bytes
+
+
+# The content of a message whose personal fields were erased: it cannot be told whether it is the same as before.
+ERASED = bytes(16)
 
 
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
@@ -201,7 +205,9 @@ def _told_apart(cursor: Rows, messages: Sequence[Message], contents: dict[bytes,
             case Readable() if found.identity not in contents:
                 contents[found.identity] = found.content
                 told.fresh.append((seq, found))
-            case Readable() if contents[found.identity] == found.content or _kept_before(cursor, found, told.kept):
+            case Readable() if found.content in {contents[found.identity], ERASED} or _kept_before(
+                cursor, found, told.kept
+            ):
                 told.ended[seq] = "duplicate"
             case Readable():
                 told.ended[seq] = "suspended"
@@ -275,6 +281,9 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     folding.keep(cursor, told)
     journaling.keep_told(cursor, told)
     folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)
+    for _, event in decision.told:
+        if isinstance(event, PartnerContactErased):
+            contact_keys.destroy(cursor, event.partner, event.contact)
 
 
 def _accounted(

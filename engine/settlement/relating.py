@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -62,10 +62,11 @@ def steps_of(cursor: Rows, told: Sequence[tuple[int, Event]]) -> History:
 class Relations:
     """What is decided of relations in one run, and the gates that stand open in it."""
 
-    def __init__(self, cursor: Rows, told: Sequence[Event], others: Look) -> None:
+    def __init__(self, cursor: Rows, told: Sequence[Event], others: Look, also: Iterable[Key] = ()) -> None:
+        """`also` are those that will be looked at: read at once."""
         self._cursor = cursor
         self._others = others
-        own = {key_of(event) for event in told if event.KIND in AGGREGATES}
+        own = {key_of(event) for event in told if event.KIND in AGGREGATES} | set(also)
         self._known: dict[Key, Relation | None] = dict.fromkeys(own)
         if own:
             self._known |= store.known(cursor, own)

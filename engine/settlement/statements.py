@@ -26,6 +26,7 @@ from engine.settlement.agents import above
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
 from engine.settlement.keeping import canonical, facts_of, given_of
+from engine.settlement.paying import told_payment
 from engine.store import assessments, recorder, registry, seals
 from engine.store import facts as fact_store
 from engine.store import statements as statement_store
@@ -179,7 +180,7 @@ def _primary(event: str) -> str:
 
 def digest(statement: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON text, over what the statement says: not over its state, nor where it lies in the log."""
-    beside = {"digest", "state", "late", "version", "closing", "root", "agents", "note"}
+    beside = {"digest", "state", "late", "version", "closing", "root", "agents", "note", "payee", "payout_held"}
     said = {key: value for key, value in statement.items() if key not in beside}
     said["evidence"] = {"events": statement["evidence"]["events"]}
     return hashlib.sha256(canonical(said)).hexdigest()
@@ -300,7 +301,7 @@ def view(cursor: Rows, contract_id: str, period: Period, version: int = 1) -> Vi
     contract = found(cursor, contract_id)
     issued = statement_store.issued(cursor, contract_id, str(period), version)
     agents = above(cursor, contract_id)
-    beside_it = {"agents": agents} if agents else {}
+    beside_it = ({"agents": agents} if agents else {}) | told_payment(cursor, contract.partner)
     if issued is not None:
         told = _issued_view(cursor, contract, issued)
         return told._replace(statement=told.statement | beside_it)

@@ -16,7 +16,6 @@ NAMED_MAX = 10  # differing rows that are shown, a table
 
 # By which columns a table's rows are named.
 KEYS: dict[str, tuple[str, ...]] = {
-    "partners": ("partner",),
     "contracts": ("contract",),
     "relations": ("kind", "id"),
     "requirements": ("kind", "id"),
@@ -41,7 +40,6 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 # The rows that events since a position can have changed, by the columns of `Touched`; every other row is as it was then.
 _TOUCHED = {
-    "partners": "partner = ANY(%(partners)s)",
     "contracts": "contract = ANY(%(contracts)s)",
     "facts": "(contract, period) IN (SELECT * FROM unnest(%(fact_contracts)s::text[], %(fact_periods)s::date[]))",
     "partner_facts": "partner = ANY(%(partners)s)",

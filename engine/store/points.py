@@ -1,4 +1,4 @@
-"""Changes of points accounts by hand: adjusted and burned points."""
+"""Changes of points accounts by hand: adjusted, burned and redeemed points."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, date
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from engine.events import PointsAdjusted, PointsBurned
+from engine.events import PointsAdjusted, PointsBurned, PointsRedemptionApproved
 from engine.money import decimal_of_micros
 from engine.store.database import Rows
 
@@ -29,7 +29,10 @@ class Entry(NamedTuple):
     position: int
 
 
-def save(cursor: Rows, told: Iterable[tuple[int, PointsAdjusted | PointsBurned]]) -> None:
+ByHand = PointsAdjusted | PointsBurned | PointsRedemptionApproved
+
+
+def save(cursor: Rows, told: Iterable[tuple[int, ByHand]]) -> None:
     """Keeps the changes that (position, event) tell."""
     cursor.executemany(
         "INSERT INTO points_entries (position, partner, program, day, points_micros, reason, source, id, kind, "
@@ -41,7 +44,7 @@ def save(cursor: Rows, told: Iterable[tuple[int, PointsAdjusted | PointsBurned]]
                 e.program,
                 e.time.astimezone(UTC).date(),
                 e.points,
-                e.reason,
+                "redeemed" if isinstance(e, PointsRedemptionApproved) else e.reason,
                 e.source,
                 e.id,
                 *_own(e),
@@ -51,12 +54,14 @@ def save(cursor: Rows, told: Iterable[tuple[int, PointsAdjusted | PointsBurned]]
     )
 
 
-def _own(event: PointsAdjusted | PointsBurned) -> tuple[str, str | None, str | None, str | None]:
+def _own(event: ByHand) -> tuple[str, str | None, str | None, str | None]:
     match event:
         case PointsAdjusted(author=author, approver=approver):
             return "adjusted", None, author, approver
         case PointsBurned(reference=reference):
             return "burned", reference, None, None
+        case PointsRedemptionApproved(reference=reference, author=author, approver=approver):
+            return "burned", reference, author, approver
 
 
 def entries(

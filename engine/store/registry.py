@@ -19,6 +19,7 @@ from engine.projections.facts import phases_text
 from engine.store import relations
 from engine.store.database import Rows
 
+PARTNER = "partner"  # the kind of their relations
 TERMS = pl.Schema(
     [
         ("contract", pl.String),
@@ -42,26 +43,12 @@ _CONTRACT = (
 
 
 def partners(cursor: Rows, ids: Iterable[str]) -> dict[str, Partner]:
-    rows = cursor.execute("SELECT partner, state FROM partners WHERE partner = ANY(%s)", (list(ids),))
-    return {partner: _partner(state) for partner, state in rows}
+    found = relations.known(cursor, [(PARTNER, id_) for id_ in ids])
+    return {id_: relation.state for (_, id_), relation in found.items()}
 
 
 def all_partners(cursor: Rows) -> list[Partner]:
-    rows = cursor.execute("SELECT state FROM partners ORDER BY partner")
-    return [_partner(state) for (state,) in rows]
-
-
-def _partner(state: bytes) -> Partner:
-    partner = events.decoded(events.PartnerRegistered.NAME, state)
-    assert isinstance(partner, Partner)
-    return partner
-
-
-def save_partners(cursor: Rows, changed: Iterable[Partner]) -> None:
-    cursor.executemany(
-        "INSERT INTO partners VALUES (%s, %s) ON CONFLICT (partner) DO UPDATE SET state = excluded.state",
-        [(partner.partner, events.encoded(partner)) for partner in changed],
-    )
+    return [relation.state for relation in relations.listed(cursor, PARTNER)]
 
 
 def contracts(cursor: Rows, ids: Iterable[str]) -> dict[str, Contract]:
@@ -245,7 +232,7 @@ def closed_to(cursor: Rows, rulebook: str) -> date | None:
 
 
 def count(cursor: Rows, what: Literal["partners", "contracts"]) -> int:
-    table = {"partners": "partners", "contracts": "contracts"}[what]
+    table = {"partners": "relations WHERE kind = 'partner'", "contracts": "contracts"}[what]
     row = cursor.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - one of the two above
     assert row is not None
     return int(row[0])

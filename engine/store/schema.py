@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.store.tables import ISSUED
 
 SCHEMA = "settle"
-VERSION = 3
+VERSION = 4
 
 SOURCES = """
 CREATE TABLE settle.version (version int NOT NULL);
@@ -83,6 +83,15 @@ CREATE TABLE settle.outbox (
     sending bigint,
     begun_at timestamptz
 );
+-- The keys of what is personal (consumers.secrets): a partner's contact's, or where contact is '' of its bank accounts. Each is
+-- wrapped by the key of the environment, which the row of partner '' tells apart from any other. Without `wrapped` it was
+-- destroyed: nothing that was sealed with it can be read again. Vacuumed at once, so that its bytes do not stay either.
+CREATE TABLE settle.contact_keys (
+    partner text NOT NULL,
+    contact text NOT NULL,
+    wrapped bytea,
+    PRIMARY KEY (partner, contact)
+) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
 
 -- Which positions each seal of the archive covers, and how many late events nobody had restated when it was decided.
 CREATE TABLE settle.archive_seals (
@@ -95,11 +104,6 @@ CREATE TABLE settle.archive_seals (
 """
 
 TOLD = """
-CREATE TABLE partners (
-    partner text PRIMARY KEY,
-    state bytea NOT NULL
-);
-
 CREATE TABLE contracts (
     contract text PRIMARY KEY,
     partner text NOT NULL,

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.aggregates import contract as contracts
-from engine.aggregates import partner as partners
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
 from engine.events import (
     VOLUME,
     ContractEvent,
     Event,
-    PartnerEvent,
+    PartnerRegistered,
     PeriodClosed,
     ReportedEvent,
     RulebookPublished,
@@ -130,16 +129,13 @@ class _Reading:
         return len(page)
 
     def _keep(self, told: Sequence[tuple[int, Event]]) -> None:
-        registered = [partners.evolve(None, event) for _, event in told if isinstance(event, PartnerEvent)]
-        registry.save_partners(self._cursor, registered)
         self._keep_terms([event for _, event in told if isinstance(event, ContractEvent)])
         folding.keep(self._cursor, told)
         self.stepped += [event for _, event in told if isinstance(event, ServiceStep)]
         issuing.keep_issued(self._cursor, told)
         journaling.keep_told(self._cursor, told)
         touched = self._touched
-        touched.partners |= {each.partner for each in registered}
-        touched.partners |= {event.partner for _, event in told if isinstance(event, ReportedEvent)}
+        touched.partners |= {e.partner for _, e in told if isinstance(e, (PartnerRegistered, ReportedEvent))}
         touched.issued |= {event.contract for _, event in told if isinstance(event, StatementEvent)}
         touched.closed |= {event.period for _, event in told if isinstance(event, PeriodClosed)}
 

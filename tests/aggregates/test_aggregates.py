@@ -30,7 +30,12 @@ def registration(id: str = "1") -> PartnerRegistered:
     return PartnerRegistered(**WHEN, id=id, partner="P-1", name="One", kind="agent")
 
 
-READY = Surroundings(partner=registration(), rulebook_currency=None)
+def nobody(kind: str, id: str) -> None:
+    """Nothing else is there."""
+
+
+KNOWN = partner.evolve(None, registration())
+READY = Surroundings(partner=KNOWN, rulebook_currency=None)
 
 
 def signature(**terms: Any) -> ContractSigned:
@@ -55,13 +60,13 @@ def given_contract(*history: ContractEvent) -> Contract | None:
 
 
 def test_given_nothing_when_a_partner_is_registered_then_it_is() -> None:
-    assert partner.decide(None, registration()) == (registration(),)
-    assert partner.evolve(None, registration()) == registration()
+    assert partner.decide(None, registration(), nobody) == registration()
+    assert (KNOWN.partner, KNOWN.name, KNOWN.kind, KNOWN.payout_held) == ("P-1", "One", "agent", None)
 
 
 def test_given_a_partner_when_it_is_registered_again_then_refused() -> None:
     with pytest.raises(partner.AlreadyRegistered, match="already registered, by event 1 of test"):
-        partner.decide(registration(), registration("2"))
+        partner.decide(KNOWN, registration("2"), nobody)
 
 
 def test_given_a_known_partner_when_a_contract_is_signed_then_its_terms_stand() -> None:

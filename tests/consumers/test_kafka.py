@@ -32,6 +32,7 @@ from engine.store.database import Store
 from engine.store.intake import Counts, OffsetsMoved
 from replay import facts
 from tests.broker import Broker
+from tests.consumers import test_personal as personal
 from tests.histories import charged, messages, registered, signed
 
 pytestmark = pytest.mark.kafka
@@ -287,6 +288,19 @@ def test_an_unreadable_message_is_rejected_and_sent_as_a_dead_letter(
     ]
     with store.writing() as cursor:
         assert not suspense.undelivered(cursor, 10)
+
+
+def test_personal_fields_are_sealed_on_their_way_and_no_dead_letter_has_them(
+    monkeypatch: pytest.MonkeyPatch, store: Store, broker: Broker, topic: str, send: Callable[..., None]
+) -> None:
+    monkeypatch.setenv("SETTLE_SECRET_KEY", personal.KEY)
+    beside = [("customer", personal.NAME.encode())]
+    send([personal.contact("sound"), personal.contact("waits", partner="P-9"), *personal.BROKEN[:4]], 0, headers=beside)
+    assert consume(store, broker, topic) == Counts(recorded=1, suspended=1, rejected=4)
+    letters = records(broker, topic + dead_letters.SUFFIX, 4)
+    assert personal.betrayed("".join(f"{letter.value} {letter.headers}" for letter in letters)) == []
+    assert [json.loads(letter.value)["id"] for letter in letters] == ["e1", "e2", "e3", "e4"]
+    assert personal.betrayed(personal.dump(store)) == []
 
 
 def test_a_header_without_value_is_no_reason_to_stop(

@@ -8,6 +8,7 @@ import pytest
 
 from consumers import wire
 from consumers.decode import decode
+from consumers.personal import PERSONAL
 from docs import write_wire
 from engine.events import BY_NAME, ISSUED, FxRatePublished, PointsBurned
 from engine.settlement.recording import Readable, Unreadable
@@ -30,6 +31,10 @@ POINTS: dict[str, Any] = {"partner": "P-1", "program": "club", "reason": "agreed
 GRADE: dict[str, Any] = {
     "partner": "P-1", "scorecard": "agents", "period": "2026-10", "reason": "agreed", "author": "Li",
 }  # fmt: skip
+BLOCK: dict[str, Any] = {"partner": "P-1", "author": "Li", "reason": "fraud"}
+CONTACT: dict[str, Any] = {"partner": "P-1", "contact": "c1", "role": "finance", "author": "Li"}
+BANK: dict[str, Any] = {"partner": "P-1", "currency": "EUR", "author": "Li", "holder": "Ada Lovelace"}
+REDEEM: dict[str, Any] = {"partner": "P-1", "program": "club", "reference": "gift 8"}
 RATE: dict[str, Any] = {
     "publisher": "ECB",
     "base": "EUR",
@@ -112,6 +117,29 @@ MESSAGES = [
     ),
     registered(),
     signed(valid_to="2027-01-01", calendar="weekly", time_zone="Asia/Shanghai", products=["a", "b"]),
+    message(
+        "partner.changed",
+        "1",
+        {
+            "partner": "P-1",
+            "author": "Li",
+            "name": "One",
+            "kind": "agent",
+            "country": "DE",
+            "tax_id": "DE1",
+            "address": ["Street 1", "10115 Berlin"],
+        },
+    ),
+    message("partner.blocked", "1", BLOCK),
+    message("partner.unblocked", "1", BLOCK),
+    message("partner.merged", "1", BLOCK | {"into": "P-2"}),
+    message(
+        "partner.contact_set", "1", CONTACT | {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20"}
+    ),
+    message("partner.contact_erased", "1", {"partner": "P-1", "contact": "c1", "author": "Li"}),
+    message("partner.bank_account_changed", "1", BANK | {"iban": "DE89370400440532013000", "bic": "COBADEFFXXX"}),
+    message("partner.bank_account_approved", "1", {"partner": "P-1", "approver": "Wu", "change": 1}),
+    message("partner.bank_account_rejected", "1", BLOCK),
     message("contract.terminated", "1", {"contract": "C-1", "valid_to": "2026-07-01", "reason": "agreed"}),
     message("rulebook.published", "1", {"rulebook": "r", "version": 1, "text": "rulebook: r"}),
     message("usage.recorded", "1", {"contract": "C-1", "meter": "sms-mt", "quantity": "-1.5"}),
@@ -162,6 +190,9 @@ MESSAGES = [
     message("assessment.finalised", "1", PROCESS),
     message("points.adjusted", "1", POINTS | {"points": "-12.5", "author": "Li", "approver": "Wu"}),
     message("points.burned", "1", POINTS | {"points": "0.50", "reference": "gift 7"}),
+    message("points.redemption_requested", "1", REDEEM | {"points": "5", "author": "Li", "benefit": "leads first"}),
+    message("points.redemption_approved", "1", REDEEM | {"approver": "Wu"}),
+    message("points.redemption_rejected", "1", REDEEM | {"author": "Wu", "reason": "too late"}),
     message("assessment.overridden", "1", GRADE | {"grade": "A", "score": "91.5", "approver": "Wu"}),
     message("assessment.reassessed", "1", GRADE),
     message("fx.rate_published", "1", RATE),
@@ -196,8 +227,9 @@ def test_every_stored_event_but_the_engines_own_has_a_message() -> None:
 
 @pytest.mark.parametrize("raw", MESSAGES, ids=lambda raw: json.loads(raw)["type"])
 def test_an_example_of_every_type_is_read_and_fits_its_schema(raw: bytes) -> None:
-    assert isinstance(decode(raw), Readable)
     said = json.loads(raw)
+    # What seals personal fields needs a store: tests/consumers/test_personal.py.
+    assert isinstance(decode(raw), Unreadable if said["type"] in PERSONAL else Readable)
     jsonschema.validate(said, schema(said["type"]))
 
 

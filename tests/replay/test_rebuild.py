@@ -32,7 +32,9 @@ from tests.settlement import test_chains as chains
 from tests.settlement import test_contents as contents
 from tests.settlement import test_leads as leads
 from tests.settlement import test_notes as notes
+from tests.settlement import test_partners as partners
 from tests.settlement import test_qualifications as qualifications
+from tests.settlement import test_redemptions as redemptions
 from tests.settlement import test_services as services
 from tests.settlement import test_training as training
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
@@ -116,6 +118,9 @@ def everything(store: Store) -> None:
     take(store, agency.granted(contract="C-14", volume_max=9, meter="sms"), agency.sold("sold", 2, "C-14"))
     take(store, leads.lead(), leads.step("accepted"), leads.step("won"), training.offered(), training.step("enrolled"))
     take(store, notes.PUBLISHED, notes.DISPUTED, notes.opened("net", theirs="1"), notes.resolved(amount="-1"))
+    take(
+        store, partners.step("changed", author="Li", name="One"), redemptions.asked("gift", "1", "2027-03-01T00:00:00Z")
+    )
 
 
 def test_every_table_is_made_anew_as_it_was_and_sources_are_not_touched(store: Store) -> None:
@@ -387,8 +392,8 @@ def test_starting_over_drops_what_an_earlier_run_has_left(store: Store) -> None:
     everything(store)
     with store.writing() as cursor:
         beside.make(cursor)
-        cursor.execute("INSERT INTO settle_next.partners VALUES ('P-x', '')")
-    assert rebuild(store).differing["partners"] == 1
+        cursor.execute("INSERT INTO settle_next.relations VALUES ('partner', 'P-x', 'P-x', NULL, 1, '')")
+    assert rebuild(store).differing["relations"] == 1
     done = rebuild(store, fresh=True)
     assert done.resumed is None
     assert equal(done)

@@ -81,7 +81,7 @@ def test_killed_before_the_root_a_closing_is_completed_by_the_next(
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.data())
 def test_seals_do_not_depend_on_when_the_log_was_sealed(store: Store, sizes: list[int], data: st.DataObject) -> None:
     with store.writing() as cursor:
-        for table in ("settle.log", "settle.batches", "settle.identities", "partners", "contracts", "facts", "seals"):
+        for table in ("settle.log", "settle.batches", "settle.identities", "relations", "contracts", "facts", "seals"):
             cursor.execute(f"TRUNCATE {table}")
         cursor.execute("DELETE FROM rulebook_versions")
         seals.save_chain(cursor, Chain())
