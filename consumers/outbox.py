@@ -20,7 +20,15 @@ from kafka.structs import OffsetAndMetadata
 
 from consumers.outgoing import STATEMENTS, TOPICS, Outgoing, outgoing
 from engine.aggregates.refusal import Refused
-from engine.events import BY_NAME, AssessmentCompleted, PointsEvent, StatementClosed, StatementRestated
+from engine.events import (
+    BY_NAME,
+    AssessmentCompleted,
+    DiscrepancyResolved,
+    PointsEvent,
+    PointsRedemptionApproved,
+    StatementClosed,
+    StatementRestated,
+)
 from engine.store import log, outbox, recorder
 from engine.store.alone import AlreadyRunning, alone
 from engine.store.database import Store
@@ -61,9 +69,10 @@ class Sent(NamedTuple):
 
 def names() -> list[str]:
     """The stored names of the events that are told to others."""
-    own = [StatementClosed.NAME, StatementRestated.NAME, AssessmentCompleted.NAME]
+    own = [event.NAME for event in (StatementClosed, StatementRestated, DiscrepancyResolved, AssessmentCompleted)]
     lives = [name for name in BY_NAME if name.startswith("statement.") and name not in own]
-    return [*own, *lives, *(name for name, event in BY_NAME.items() if issubclass(event, PointsEvent))]
+    points = [name for name, event in BY_NAME.items() if issubclass(event, (PointsEvent, PointsRedemptionApproved))]
+    return [*own, *lives, *points]
 
 
 def send(

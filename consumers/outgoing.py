@@ -13,14 +13,17 @@ import msgspec
 
 from engine.events import (
     AssessmentCompleted,
+    DiscrepancyResolved,
     Event,
     PointsEvent,
+    PointsRedemptionApproved,
     StatementClosed,
     StatementRestated,
     decoded,
 )
 from engine.money import MICROS
 from engine.projections.seals import Entry
+from engine.settlement.adjusting import resolution
 
 SOURCE = "tantieme"
 STATEMENTS, ADJUSTMENTS, SCORES, POINTS = "statements", "adjustments", "scores", "points"
@@ -79,7 +82,10 @@ def _told(event: Event) -> tuple[str, str, str, dict[str, Any]]:
                 "digest": event.digest, "score": msgspec.Raw(event.score.encode()),
             }  # fmt: skip
             return SCORES, event.partner, "assessment.completed", said
-        case PointsEvent():
+        case DiscrepancyResolved():
+            said = _plain(event) | {"adjustment": resolution(event)}
+            return ADJUSTMENTS, event.contract, "settlement_note.discrepancy_resolved", said
+        case PointsEvent() | PointsRedemptionApproved():
             return POINTS, event.partner, f"loyalty_{event.NAME}", _plain(event)
         case _:
             # A step in the life of a statement.
@@ -99,7 +105,7 @@ def _plain(event: Event) -> dict[str, Any]:
     """The event's own fields, numbers as decimal texts."""
     said = msgspec.to_builtins(event)
     own = {name: value for name, value in said.items() if name not in {"source", "id", "time"}}
-    return {name: _text(value) if name in _MICROS else value for name, value in own.items()}
+    return {name: _text(value) if name in _MICROS and value is not None else value for name, value in own.items()}
 
 
 def _text(micros: int) -> str:

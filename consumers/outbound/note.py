@@ -207,7 +207,8 @@ def _adjusted(
                 f"the statement adjusts {each['period']}; name the note of that period that this corrects"
             )
         period = Period.parse(each["period"])
-        name = f"Adjustment of {each['period']}, version {each['version']}"
+        which = f"line {each['discrepancy']}" if "discrepancy" in each else f"version {each['version']}"
+        name = f"Adjustment of {each['period']}, {which}"
         yield NoteLine(
             name,
             _amount(amounts, currency),

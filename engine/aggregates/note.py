@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from engine.aggregates.partner import held as payout_held
 from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
@@ -234,7 +235,7 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
             f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is due by {what}; it is paid "
             "whole: give the amount that is due under a new id, and write this message off"
         )
-    held = getattr(look("partner", known.partner), "payout_held", None)
+    held = payout_held(look, known.partner)
     if held is not None and amount > 0:
         raise PayoutHeld(
             f"payouts to partner {known.partner} are held: {held}; try this message again when they are not"

@@ -24,6 +24,15 @@ from engine.events.assessed import (
     ProcessEvent,
 )
 from engine.events.base import Event, joined
+from engine.events.billing import (
+    AdvancePaid,
+    BillingCharged,
+    BillingCollected,
+    BillingRefunded,
+    BillingWrittenOff,
+    StreamedEvent,
+    UsageRecorded,
+)
 from engine.events.courses import CourseEvent, CourseOffered, CourseWithdrawn
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
 from engine.events.leads import LeadAccepted, LeadEvent, LeadLost, LeadRegistered, LeadRejected, LeadWon
@@ -112,117 +121,7 @@ from engine.events.serviced import (
     ServiceSuspensionRejected,
     ServiceTrialStarted,
 )
-from engine.period import Calendar
-
-
-class LatePolicy(StrEnum):
-    """What an event does that comes after its period was closed: it becomes an adjustment; one that waits until a person
-    approves it; or it is suspended.
-    """
-
-    adjust = "adjust"
-    hold = "hold"
-    suspend = "suspend"
-
-
-class ContractSigned(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """In force on the days from `valid_from` up to, and without, `valid_to`. No `products` means all of them."""
-
-    NAME: ClassVar[str] = "contract.signed"
-    contract: str
-    partner: str
-    cooperation_model: str
-    rulebook: str
-    currency: str
-    valid_from: date
-    valid_to: date | None = None
-    calendar: Calendar = Calendar.monthly
-    time_zone: str = "UTC"
-    products: tuple[str, ...] | None = None
-    late_events: LatePolicy = LatePolicy.adjust
-    author: str | None = None
-
-
-class ContractTerminated(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`valid_to` is the first day on which the contract is no longer in force."""
-
-    NAME: ClassVar[str] = "contract.terminated"
-    contract: str
-    valid_to: date
-    reason: str | None = None
-    author: str | None = None
-
-
-class RulebookPublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`text` is the rulebook as written (YAML). One that reaches into closed periods has an author, and another approver."""
-
-    NAME: ClassVar[str] = "rulebook.published"
-    KIND: ClassVar[str] = "rulebook"
-    KEY: ClassVar[tuple[str, ...]] = ("rulebook",)
-    rulebook: str
-    version: int
-    text: str
-    author: str | None = None
-    approver: str | None = None
-
-
-class StreamedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An event of a contract that arrives in volume and is folded into facts. Numbers are micros."""
-
-    contract: str
-    product: str | None = None
-    meter: str | None = None
-    quantity: int | None = None
-    amount: int | None = None
-    currency: str | None = None
-    amounts: dict[str, int] | None = None
-    attributes: dict[str, str] | None = None
-    refunds: str | None = None
-    charged_at: datetime | None = None
-
-
-class UsageRecorded(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    NAME: ClassVar[str] = "usage.recorded"
-
-
-class BillingCharged(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    NAME: ClassVar[str] = "billing.charged"
-
-
-class BillingRefunded(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`refunds` is the id of the charge that is given back, `charged_at` when it was made."""
-
-    NAME: ClassVar[str] = "billing.refunded"
-
-
-class BillingWrittenOff(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """`refunds` is the id of the charge that is given up, `charged_at` when it was made."""
-
-    NAME: ClassVar[str] = "billing.written_off"
-
-
-class BillingCollected(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    NAME: ClassVar[str] = "billing.collected"
-
-
-class AdvancePaid(StreamedEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An advance to the partner, to be recouped from its share."""
-
-    NAME: ClassVar[str] = "advance.paid"
-
-
-class FxRatePublished(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One unit of `base` is `rate` of `quote` on the day. `rate` is canonical decimal text (engine.money.plain)."""
-
-    NAME: ClassVar[str] = "fx.rate_published"
-    KIND: ClassVar[str] = "fx"
-    KEY: ClassVar[tuple[str, ...]] = ("publisher", "base", "quote")
-    publisher: str
-    base: str
-    quote: str
-    day: date
-    rate: str
-
+from engine.events.signed import ContractSigned, ContractTerminated, FxRatePublished, LatePolicy, RulebookPublished
 
 ContractEvent = ContractSigned | ContractTerminated
 RulebookEvent = RulebookPublished

@@ -15,6 +15,7 @@ from engine.aggregates.note import Note
 from engine.events import StatementDays, joined
 from engine.period import Calendar, Period, noon
 from engine.settlement import taking_up
+from engine.settlement.paying import payment
 from engine.store import notes, registry, relations, statements
 from engine.store.database import Rows
 from engine.store.notes import Unsettled
@@ -93,7 +94,6 @@ def planned(cursor: Rows, day: date, author: str) -> Plan:
     """The next step of every statement that has one on the day; what waits for a person; and what is to be paid by then."""
     rows = notes.unsettled(cursor, day)
     models = _models(cursor, rows)
-    partners = registry.partners(cursor, {row.partner for row in rows}) if rows else {}
     undecided = _undecided(cursor, rows)
     plan = Plan([], [], [])
     for row in rows:
@@ -101,7 +101,7 @@ def planned(cursor: Rows, day: date, author: str) -> Plan:
         if note is not None and day < note.day:
             continue
         if note is not None and note.state == "invoiced":
-            plan.to_pay.extend(_to_pay(note, day, getattr(partners.get(row.partner), "payout_held", None)))
+            plan.to_pay.extend(_to_pay(note, day, payment(cursor, row.partner).held))
             continue
         found = _next(row, day, models.get(row.cooperation_model), undecided)
         if isinstance(found, Waits):
