@@ -9,9 +9,7 @@ A shape that has to change gets a new stored name and a new class; the old class
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from enum import StrEnum
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 import msgspec
 
