@@ -34,8 +34,9 @@ static: setup  ## Format, lint, types, import contracts, generated documents.
 
 check: static test
 
-docs: setup  ## Writes what is generated: JSON Schemas and the AsyncAPI document.
+docs: setup  ## Writes what is generated: JSON Schemas, the AsyncAPI document, what pages show of commands.
 	$(BIN)/python docs/write_wire.py
+	$(BIN)/python docs/write_pages.py
 
 bench: setup $(BENCH)/.installed
 	$(BIN)/python -m bench
