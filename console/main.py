@@ -25,6 +25,7 @@ from console import (
     demo_replay,
     disputing,
     explaining,
+    exporting,
     intake,
     journaling,
     leads,
@@ -98,9 +99,7 @@ app.command("rebuild")(rebuilding.rebuild)
 app.add_typer(auditing.app, name="audit")
 app.add_typer(journaling.app, name="journal")
 app.add_typer(outgoing.app, name="outbox")
-exports = typer.Typer(help="Documents for other systems.", no_args_is_help=True)
-exports.command("beancount")(journaling.export_beancount)
-app.add_typer(exports, name="export")
+app.add_typer(exporting.app, name="export")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

@@ -1,0 +1,119 @@
+"""settle export: documents for other systems."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.journaling import export_beancount
+from console.rulebook_files import read
+from console.session import JSON, clock, opened, out, print_json, refuse
+from console.settling import PERIOD, period_of
+from consumers.outbound.invoice import invoice_cii, invoice_facturx, invoice_ubl
+from consumers.outbound.notes import Operator, due_on, note_for, operator_of
+from consumers.outbound.payout import Payout, payout_xml
+from engine.money import plain
+from engine.rules.source import Source
+
+app = typer.Typer(help="Documents for other systems.", no_args_is_help=True)
+app.command("beancount")(export_beancount)
+
+FILE = typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)
+OPERATOR = typer.Option(
+    "--operator",
+    metavar="FILE",
+    help="YAML about whoever issues the notes: id, name, country, address, tax_id, iban, bic; tax: category, rate.",
+)
+
+
+class Format(StrEnum):
+    """UBL 2.1, the cross industry invoice, or a PDF with that inside."""
+
+    ubl = "ubl"
+    cii = "cii"
+    facturx = "facturx"
+
+
+@app.command()
+def invoice(
+    contract: Annotated[str, typer.Argument(help="The contract's id.")],
+    period: Annotated[str, PERIOD],
+    file: Annotated[Path, FILE],
+    operator: Annotated[Path, OPERATOR],
+    format_: Annotated[Format, typer.Option("--format", help="ubl, cii, or facturx (a PDF).")] = Format.facturx,
+    currency: Annotated[str | None, typer.Option("--currency", help="Where several are due, which.")] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """The settlement note of an invoiced statement, as a self-billed invoice by EN 16931."""
+    ours = _operator(operator)
+    with opened() as store, store.reading() as cursor:
+        note = note_for(store, cursor, contract, period_of(period), ours, currency)
+    write = {Format.ubl: invoice_ubl, Format.cii: invoice_cii, Format.facturx: invoice_facturx}[format_]
+    document = write(note)
+    _write(file, document)
+    if as_json:
+        print_json(
+            {"number": note.number, "payable": plain(note.payable), "currency": note.currency, "path": str(file), "bytes": len(document)}
+        )  # fmt: skip
+    else:
+        out.print(f"{note.number}: {note.payable} {note.currency} payable, written to {file}", soft_wrap=True)
+
+
+@app.command()
+def payout(
+    file: Annotated[Path, FILE],
+    operator: Annotated[Path, OPERATOR],
+    day: Annotated[
+        datetime, typer.Option("--day", metavar="DAY", help="What is to be paid by this day.", formats=["%Y-%m-%d"])
+    ],
+    currency: Annotated[str, typer.Option("--currency", help="SEPA pays in EUR.")] = "EUR",
+    execution: Annotated[
+        datetime | None,
+        typer.Option("--execution", metavar="DAY", help="When the bank pays (default: the day).", formats=["%Y-%m-%d"]),
+    ] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """The file for the bank (ISO 20022 pain.001): every invoiced note that is to be paid. It pays nothing by itself."""
+    ours, paid_on = _operator(operator), (execution or day).date()
+    with opened() as store, store.reading() as cursor:
+        found = due_on(store, cursor, day.date(), currency)
+    # Made of what it pays: the same payout is the same message, so a bank that has it does not pay it again.
+    paid = sha256("\n".join(each.end_to_end for each in found.transfers).encode()).hexdigest()
+    message = f"{day.date():%Y%m%d}-{paid[:16]}"
+    document = payout_xml(Payout(message, min(_today(), paid_on), ours.party, paid_on, found.transfers))
+    _write(file, document)
+    total = plain(sum((each.amount for each in found.transfers), start=found.transfers[0].amount * 0))
+    if as_json:
+        left = [{"number": number, "why": why} for number, why in found.left]
+        print_json(
+            {"transfers": len(found.transfers), "total": total, "currency": currency, "left": left, "path": str(file)}
+        )
+        return
+    out.print(f"{len(found.transfers):,} transfers of {total} {currency} written to {file}", soft_wrap=True)
+    for number, why in found.left:
+        out.print(f"not paid: {number}: {why}", soft_wrap=True)
+    out.print("settle statement pay records each when the bank has paid it")
+
+
+def _today() -> date:
+    return clock().date()
+
+
+def _operator(path: Path) -> Operator:
+    source = Source(read(path, "operator"), str(path))
+    if source.errors:
+        refuse(f"{source.errors[0]}")
+    return operator_of(source.data)
+
+
+def _write(file: Path, document: bytes) -> None:
+    """Beside it and renamed, readable by its owner alone: it has bank data."""
+    part = file.with_name(f"{file.name}.part")
+    part.touch(mode=0o600)
+    part.write_bytes(document)
+    part.replace(file)

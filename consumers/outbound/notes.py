@@ -1,0 +1,162 @@
+"""From the store to the documents: which note a statement is, and what is to be paid out on a day."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from consumers.outbound.note import CannotInvoice, Reference, SettlementNote, Tax, Terms, note_of
+from consumers.outbound.parties import Party, account, bank, is_country
+from consumers.outbound.payout import CannotPayOut, CreditTransfer
+from consumers.secrets import BankAccount, NoBankAccount, bank_account
+from engine.aggregates.note import Note
+from engine.aggregates.refusal import Refused
+from engine.events import joined
+from engine.period import Period
+from engine.settlement.paying import payment
+from engine.settlement.statements import view
+from engine.store import registry, relations
+from engine.store.database import Rows, Store
+
+_CATEGORIES = frozenset({"S", "Z", "E", "AE", "G", "O"})
+
+
+class BadOperator(Refused):
+    """The file about the operator lacks something, or has something wrong."""
+
+    code = "bad-operator"
+
+
+class Operator(NamedTuple):
+    """Who issues the notes and pays them, and the tax on them."""
+
+    party: Party
+    tax: Tax
+
+
+def operator_of(said: object) -> Operator:
+    """From the fields of a file: id, name, country, address, tax_id, iban, bic; tax: category, rate, reason. Raises BadOperator."""
+    if not isinstance(said, dict):
+        raise BadOperator("the file about the operator is no YAML object; give it id, name, country, tax_id and tax")
+    unknown = sorted(set(said) - {"id", "name", "country", "address", "tax_id", "iban", "bic", "tax"})
+    if unknown:
+        raise BadOperator(f"the file about the operator has an unknown field {unknown[0][:40]!r}; take it out")
+    for field in ("id", "name", "country", "tax"):
+        if not said.get(field):
+            raise BadOperator(f"the file about the operator lacks {field}; give it")
+    address = said.get("address") or []
+    if not isinstance(address, list) or not is_country(str(said["country"])):
+        raise BadOperator("the operator's address is a list of lines, and its country two letters such as DE; mend it")
+    iban, bic = (None if said.get(name) is None else str(said[name]) for name in ("iban", "bic"))
+    party = Party(
+        str(said["id"]),
+        str(said["name"]),
+        str(said["country"]),
+        tuple(map(str, address)),
+        None if said.get("tax_id") is None else str(said["tax_id"]),
+        None if iban is None else account(iban, "the operator"),
+        None if bic is None else bank(bic, "the operator"),
+    )
+    return Operator(party, _tax(said["tax"]))
+
+
+def _tax(said: object) -> Tax:
+    if not isinstance(said, dict) or said.get("category") not in _CATEGORIES:
+        raise BadOperator(f"the operator's tax names a category: one of {', '.join(sorted(_CATEGORIES))}; give it")
+    try:
+        rate = Decimal(str(said.get("rate", "0")))
+    except ArithmeticError:
+        raise BadOperator("the operator's tax has a rate that is no number; write 19 for 19 percent") from None
+    if not 0 <= rate < 100:  # noqa: PLR2004 - percent
+        raise BadOperator("the operator's tax has a rate of 0 up to 100 percent; write 19 for 19 percent")
+    return Tax(str(said["category"]), rate, str(said.get("reason", "")))
+
+
+def note_for(
+    store: Store, cursor: Rows, contract: str, period: Period, operator: Operator, currency: str | None = None
+) -> SettlementNote:
+    """The settlement note of an invoiced statement. Raises CannotInvoice, and what reading a bank account raises."""
+    note = _invoiced(cursor, contract, str(period))
+    statement = view(cursor, contract, period).statement
+    corrects = {
+        each["period"]: Reference(found.number, found.invoiced)
+        for each in statement["adjustments"]
+        if (found := _note(cursor, contract, each["period"])) and found.number and found.invoiced
+    }
+    parties = (note.party,) if note.party in {each["party"] for each in statement["due"][0]["parties"]} else ()
+    assert note.number is not None, note
+    assert note.invoiced is not None, note
+    terms = Terms(
+        note.number, note.invoiced, note.pay_by or note.invoiced, _party(store, cursor, note.partner), operator.party, operator.tax,
+        parties, (), corrects, currency,
+    )  # fmt: skip
+    return note_of(statement, terms)
+
+
+def _invoiced(cursor: Rows, contract: str, period: str) -> Note:
+    note = _note(cursor, contract, period)
+    if note is None or note.number is None:
+        state = "was not published" if note is None else f"is {note.state}"
+        raise CannotInvoice(
+            f"the statement of {contract} for {period} {state}; settle statement invoice gives it a number and a day first"
+        )
+    return note
+
+
+def _note(cursor: Rows, contract: str, period: str) -> Note | None:
+    key = ("note", joined(contract, period))
+    found = relations.known(cursor, [key]).get(key)
+    return None if found is None else found.state
+
+
+def _party(store: Store, cursor: Rows, partner: str) -> Party:
+    """The partner as the supplier on its note; with the account of whoever is paid, where there is one."""
+    known = registry.partners(cursor, [partner])[partner]
+    if known.country is None:
+        raise CannotInvoice(f"partner {partner} has no country; settle partner change gives it one")
+    opened = _account(store, payment(cursor, partner).payee)
+    iban, bic = (None, None) if opened is None else (opened.iban, opened.bic)
+    return Party(partner, known.name, known.country, known.address, known.tax_id, iban, bic)
+
+
+def _account(store: Store, partner: str) -> BankAccount | None:
+    try:
+        return bank_account(store, partner)
+    except NoBankAccount:
+        return None
+
+
+class Due(NamedTuple):
+    """What is to be paid out on a day, and what is not, with why."""
+
+    transfers: tuple[CreditTransfer, ...]
+    left: tuple[tuple[str, str], ...]
+
+
+def due_on(store: Store, cursor: Rows, day: date, currency: str) -> Due:
+    """Every invoiced note that is to be paid by the day, in the currency: what its statement says is due to the partner.
+
+    Raises CannotPayOut where there is nothing to pay.
+    """
+    transfers, left = [], []
+    for relation in relations.listed(cursor, "note"):
+        note: Note = relation.state
+        amount = next((Decimal(each.amount) for each in note.unpaid if each.currency == currency), Decimal(0))
+        if note.state != "invoiced" or note.number is None or amount <= 0 or (note.pay_by or day) > day:
+            continue
+        payee, held = payment(cursor, note.partner)
+        opened = _account(store, payee)
+        if held is not None:
+            left.append((note.number, held))
+        elif opened is None or opened.iban is None:
+            left.append((note.number, f"partner {payee} has no approved account with an IBAN"))
+        else:
+            said = f"Settlement note {note.number}"
+            transfers.append(
+                CreditTransfer(note.number, opened.holder, opened.iban, amount, currency, said, opened.bic)
+            )
+    if not transfers:
+        why = f"; {left[0][0]} is not: {left[0][1]}" if left else "; settle statement list shows what is invoiced"
+        raise CannotPayOut(f"nothing is to be paid in {currency} by {day}{why}")
+    return Due(tuple(transfers), tuple(left))

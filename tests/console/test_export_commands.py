@@ -1,0 +1,143 @@
+"""What is invoiced and what is to be paid, as documents for partners and banks."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from tests.console.test_commands import Settle, settle
+from tests.histories import charged, message
+from tests.settlement.test_notes import HALF, model
+
+__all__ = ["settle"]
+
+KEY = "c2V0dGxlIHRlc3RzIHNldHRsZSB0ZXN0cyBzZXR0bGU="
+IBAN = "DE89370400440532013000"
+OPERATOR = """\
+id: OP-1
+name: Operator GmbH
+country: DE
+address: [Weg 1, 10115 Berlin]
+tax_id: DE123456789
+iban: GB82WEST12345698765432
+tax: {category: S, rate: 19}
+"""
+
+
+def terms(contract: str, partner: str) -> bytes:
+    data = {
+        "contract": contract, "partner": partner, "cooperation_model": "sp", "rulebook": "simple", "currency": "EUR",
+        "valid_from": "2026-10-01",
+    }  # fmt: skip
+    return message("contract.signed", f"sign {contract}", data)
+
+
+@pytest.fixture
+def invoiced(settle: Settle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settle:
+    """October 2026 of C-1, 50.00 EUR, and of C-2, 10.00 EUR, are invoiced; only the first partner has a bank account."""
+    monkeypatch.setenv("SETTLE_SECRET_KEY", KEY)
+    (tmp_path / "operator.yaml").write_text(OPERATOR)
+    text = f"rulebook: simple\nversion: 1\nvalid_from: 2026-01-01\ncurrency: EUR\nmeasures: {{sales: {{event: billing.charged, sum: amount}}}}\nwaterfall:\n{HALF}"
+    who = {"kind": "agent", "country": "FR", "address": ["1 rue A", "75001 Paris"], "tax_id": "FR12345678901"}
+    lines = [
+        *(message("partner.registered", f"r{name}", {"partner": name, "name": f"<Ünïon & {name}>"} | who) for name in ("P-1", "P-2")),
+        model(), message("rulebook.published", "book", {"rulebook": "simple", "version": 1, "text": text}),
+        terms("C-1", "P-1"), terms("C-2", "P-2"),
+        charged("1", amount="100", currency="EUR", time="2026-10-10T00:00:00Z"),
+        charged("2", "C-2", amount="20", currency="EUR", time="2026-10-10T00:00:00Z"),
+    ]  # fmt: skip
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    assert settle("ingest", str(file), "--json").json["suspended"] == 0
+    (tmp_path / "bank.json").write_text(json.dumps({"holder": "Union SA", "iban": IBAN}))
+    account = ["partner", "bank", "P-1", "--currency", "EUR", "--from", str(tmp_path / "bank.json"), "--by", "ann"]
+    asked = settle(*account)
+    assert asked.status == 0, asked.err
+    assert settle("partner", "approve-bank", "P-1", "--by", "bob").status == 0
+    for day in ("2026-11-05", "2026-11-16", "2026-11-17"):
+        assert settle("run-day", day, "--by", "ann").status == 0
+    return settle
+
+
+def test_an_invoiced_statement_is_a_self_billed_invoice(invoiced: Settle, tmp_path: Path) -> None:
+    file, operator = tmp_path / "note.xml", str(tmp_path / "operator.yaml")
+    said = invoiced(
+        "export", "invoice", "C-1", "2026-10", "--format", "ubl", "-o", str(file), "--operator", operator, "--json"
+    )
+    # 50.00 and 19 % of it.
+    assert (said.json["number"], said.json["payable"]) == ("SN-C-1-2026-10", "59.5")
+    tree = etree.fromstring(file.read_bytes())
+    assert tree.findtext("{*}InvoiceTypeCode") == "389"
+    assert tree.findtext("{*}LegalMonetaryTotal/{*}PayableAmount") == "59.50"
+    pdf = tmp_path / "note.pdf"
+    assert invoiced("export", "invoice", "C-1", "2026-10", "-o", str(pdf), "--operator", operator).status == 0
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    early = invoiced("export", "invoice", "C-1", "2026-11", "-o", str(file), "--operator", operator)
+    assert (early.status, "gives it a number and a day first" in early.err) == (1, True)
+
+
+def test_what_is_to_be_paid_is_a_payment_file_and_what_is_not_says_why(invoiced: Settle, tmp_path: Path) -> None:
+    file, operator = tmp_path / "pay.xml", str(tmp_path / "operator.yaml")
+    asked = ["export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator]
+    said = invoiced(*asked, "--json").json
+    assert (said["transfers"], said["total"]) == (1, "50")
+    assert said["left"] == [{"number": "SN-C-2-2026-10", "why": "partner P-2 has no approved account with an IBAN"}]
+    first = file.read_bytes()
+    tree = etree.fromstring(first)
+    assert tree.findtext(".//{*}CtrlSum") == "50.00"
+    assert tree.findtext(".//{*}CdtrAcct/{*}Id/{*}IBAN") == IBAN
+    shown = invoiced(*asked).out
+    assert IBAN not in shown
+    assert file.read_bytes() == first
+    pay = [
+        "statement",
+        "pay",
+        "C-1",
+        "2026-10",
+        "--amount",
+        "50.00",
+        "--currency",
+        "EUR",
+        "--reference",
+        "bank 7",
+        "--by",
+        "ann",
+        "--day",
+        "2026-11-30",
+    ]
+    done = invoiced(*pay)
+    assert done.status == 0, done.err
+    nothing = invoiced(*asked)
+    assert (nothing.status, "nothing is to be paid in EUR by 2026-11-30" in nothing.err) == (1, True)
+    found = invoiced("journal", "balance", "--json").json
+    owed = {(each["account"], each["party"]): each["amount"] for each in found["balances"]}
+    assert owed == {("share expense", ""): "60", ("bank", ""): "-50", ("shares payable", "P-2"): "-10"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("country: DE", "country: Germany", "two letters such as DE"),
+        ("category: S", "category: Q", "names a category"),
+        ("rate: 19", "rate: 1900", "0 up to 100 percent"),
+        ("id: OP-1", "ident: OP-1", "unknown field 'ident'"),
+        ("iban: GB82", "iban: GB83", "its check digits are wrong"),
+        ("address: [Weg 1, 10115 Berlin]", "address: &a [*a]", "not allowed"),
+    ],
+)
+def test_a_wrong_file_about_the_operator_is_refused(
+    settle: Settle, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    assert OPERATOR.count(old) == 1
+    (tmp_path / "operator.yaml").write_text(OPERATOR.replace(old, new))
+    asked = settle(
+        "export", "invoice", "C-1", "2026-10", "-o", str(tmp_path / "n"), "--operator", str(tmp_path / "operator.yaml")
+    )
+    assert asked.status == 1
+    assert said in " ".join(asked.err.split())
+    assert "WEST12345698765432" not in asked.err
