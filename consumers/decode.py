@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -241,7 +242,7 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
         case "dict_type" if not place:
             return "the message is not a JSON object"
         case "union_tag_invalid":
-            return f"type {_shown(error['input'], 'type')} is none of {', '.join(sorted(_known_types()))}"
+            return f"type {_shown(error['input'], 'type')} is none that is taken in{_near(error['input'])}; docs/wire has them all"
         case "union_tag_not_found":
             return "type is missing"
         case "extra_forbidden":
@@ -270,5 +271,9 @@ def _shown(value: object, key: str | None = None) -> str:
     return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
 
 
-def _known_types() -> set[str]:
-    return events.BY_NAME.keys() - events.ISSUED.keys()
+def _near(message: object) -> str:
+    """Types that the message may have meant."""
+    said = message.get("type") if isinstance(message, dict) else None
+    known = sorted(events.BY_NAME.keys() - events.ISSUED.keys())
+    found = get_close_matches(said[:40], known) if isinstance(said, str) else []
+    return f", such as {' or '.join(found)}" if found else ""

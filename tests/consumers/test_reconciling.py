@@ -132,7 +132,7 @@ def test_each_line_that_differs_is_disputed_once(store: Store) -> None:
     assert position(store) == end
     assert [each.line for each in own(store, gross="101", net="53.50").opened] == ["gross"]
     with store.reading() as cursor:
-        lines = {each.state.line: each.state for each in relations.listed(cursor, "discrepancy", contract="C-1")}
+        lines = {each.state.line: each.state for each in relations.listed(cursor, "discrepancy", contracts=["C-1"])}
     assert {name: (each.ours, each.theirs, each.unit) for name, each in lines.items()} == {
         "net": ("50.00", "53.5", "CNY"), "bonus": (None, "2", None), "gross": ("100", "101", "CNY"),
     }  # fmt: skip

@@ -127,7 +127,7 @@ def test_what_was_settled_together_is_proved(store: Store, steps: str, history: 
     assert_proved(store)
 
 
-IN_STORE = {"chain", "tables", "intake"}
+IN_STORE = {"chain", "tables", "journal", "intake"}
 
 
 def assert_proved(store: Store) -> None:
