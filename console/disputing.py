@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from console.noting import Time
-from console.relating import BY, record
+from console.relating import BY, Time, record
 from console.session import JSON, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
 from engine.events import joined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from console import settling
 from console.grouping import unworded
-from console.relating import BY, record
+from console.relating import By, Time, record
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
 from consumers import reconciling
@@ -32,24 +32,8 @@ app = typer.Typer(
 app.command("of", hidden=True)(settling.statement)
 
 
-def moment(text: str | datetime) -> datetime:
-    """A time with its zone; without one it is in UTC. Raises typer.BadParameter."""
-    try:
-        said = datetime.fromisoformat(text) if isinstance(text, str) else text
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time such as 2026-10-03T08:15:00Z") from None
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
-
-
 Contract = Annotated[str, typer.Argument(help="The contract's id.")]
 OfPeriod = Annotated[str, PERIOD]
-By = Annotated[str, BY]
-Time = Annotated[
-    datetime | None,
-    typer.Option(
-        "--time", help="When it happened, such as 2026-10-03T08:15:00Z (default: now).", parser=moment, metavar="TIME"
-    ),
-]
 AsJson = Annotated[bool, JSON]
 Day = Annotated[str, typer.Option("--day", help="Its day, such as 2026-11-20.")]
 _SHOWN = 20
