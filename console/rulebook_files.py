@@ -20,7 +20,7 @@ def read(path: Path, what: str = "rulebook") -> str:
     except UnicodeDecodeError:
         refuse(f"{path} is not text in UTF-8; a {what} is a YAML file")
     except OSError as error:
-        refuse(f"{path} cannot be read: {error.strerror}; name a {what} file (YAML)")
+        refuse(f"{path} cannot be read: {error.strerror}; name the {what} file (YAML)")
 
 
 def read_sound(path: Path) -> tuple[Rulebook, str]:
