@@ -35,18 +35,21 @@ def reopened_group(cursor: Rows, books: Books, issued: Issued, *, whole: bool = 
         together = [each for each in every if settled_by(books, each).version == rulebook.version]
     givens = {each.contract: regiven(books, each.given, period) for each in together}
     known = registry.contracts(cursor, list(givens))
-    own = _facts_of_partners(cursor, issued, period) if rulebook.assessment else {}
+    own = _facts_of_partners(cursor, issued, period, givens) if rulebook.assessment else {}
     return Group(rulebook, period, known, Cohort(givens, _partners(own, givens)))
 
 
-def _facts_of_partners(cursor: Rows, issued: Issued, period: Period) -> dict[str, tuple[Fact, ...]]:
+def _facts_of_partners(
+    cursor: Rows, issued: Issued, period: Period, givens: Mapping[str, Given]
+) -> dict[str, tuple[Fact, ...]]:
     """By partner the facts that its score was computed from when the version was issued."""
     scores = assessments.first_issued(cursor, issued.rulebook, issued.period)
     if issued.version == 1:
         return {name: facts_of(msgspec.json.decode(text)["facts"]) for name, text in scores.items()}
-    live = partner_facts.of_partners(cursor, scores, period.first, period.end)
+    names = scores.keys() | {given.partner for given in givens.values()}
+    live = partner_facts.of_partners(cursor, names, period.first, period.end)
     later = _told_later(cursor, issued.position, period)
-    return {name: _less(live.get(name, ()), later.get(name, ())) for name in scores}
+    return {name: _less(live.get(name, ()), later.get(name, ())) for name in sorted(names)}
 
 
 def _told_later(cursor: Rows, position: int, period: Period) -> dict[str, list[Fact]]:
