@@ -22,6 +22,7 @@ from console import (
     contents,
     contract_steps,
     demo,
+    demo_partner,
     demo_replay,
     disputing,
     explaining,
@@ -65,6 +66,7 @@ app = typer.Typer(
 demos = typer.Typer(invoke_without_command=True)
 demos.callback()(demo.demo)
 demos.command("replay")(demo_replay.replay)
+demos.command("partner")(demo_partner.partner)
 app.add_typer(demos, name="demo")
 app.command("ingest")(intake.ingest)
 app.command("produce")(intake.produce)

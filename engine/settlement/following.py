@@ -26,7 +26,8 @@ from engine.rules.model import Contents
 from engine.settlement import points, scoring
 from engine.settlement.books import Books, NoRulebook
 from engine.settlement.gathering import Group, beside, gathered
-from engine.settlement.statements import concluded, reopened_group
+from engine.settlement.reopening import reopened_group
+from engine.settlement.statements import concluded
 from engine.store import assessments, log, registry, relations
 from engine.store import statements as statement_store
 from engine.store.database import Rows

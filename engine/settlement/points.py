@@ -29,7 +29,8 @@ from engine.rules.model import Contents, Rulebook
 from engine.rules.programs import Earn, Program
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, grades_of
-from engine.settlement.statements import CannotSettle, concluded, reopened_group
+from engine.settlement.reopening import reopened_group
+from engine.settlement.statements import CannotSettle, concluded
 from engine.store import partner_facts, registry, relations
 from engine.store import points as point_store
 from engine.store import statements as statement_store

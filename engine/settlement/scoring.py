@@ -21,7 +21,8 @@ from engine.settlement import sealing
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.keeping import canonical, facts_rows
-from engine.settlement.statements import concluded, reopened_group
+from engine.settlement.reopening import reopened_group
+from engine.settlement.statements import concluded
 from engine.store import assessments, intake, log, recorder, registry, suspense
 from engine.store import statements as statement_store
 from engine.store.assessments import Issued, Override

@@ -18,17 +18,18 @@ from engine.outcomes import Balance, Outcome
 from engine.period import Period
 from engine.rules.evaluate import Conclusions, conclude
 from engine.rules.formulas import RateMissing, Unsettleable
-from engine.rules.given import Cohort, Final, Given, Origin, PartnerGiven
+from engine.rules.given import Final, Given
 from engine.rules.model import Rulebook
 from engine.settlement import finishing, taking_up
 from engine.settlement.adjusting import due
 from engine.settlement.agents import above
 from engine.settlement.books import Books
 from engine.settlement.gathering import Group, beside, gathered, passed_on, settled_by
-from engine.settlement.keeping import canonical, facts_of, given_of
+from engine.settlement.keeping import canonical
 from engine.settlement.paying import told_payment
-from engine.store import assessments, recorder, registry, seals
+from engine.settlement.reopening import reopened_group
 from engine.store import facts as fact_store
+from engine.store import recorder, registry, seals
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.statements import Issued
@@ -254,33 +255,6 @@ def ended_statement(
     currency = rulebook.on(period.first).payable_currency
     nothing = Lines((), format(of_units(0, minor_digits(currency)), "f"), (), currency, ())
     return statement_of(contract, rulebook, period, nothing, 0, adjustments)
-
-
-def reopened_group(cursor: Rows, books: Books, issued: Issued, *, whole: bool = False) -> Group:
-    """What was given when the statement was closed: of its contract, or of all that its rulebook looks across, or `whole`."""
-    rulebook, period = settled_by(books, issued), Period.parse(issued.period)
-    together = [issued]
-    if whole or rulebook.on(period.first).looks_across:
-        every = statement_store.of_rulebook(cursor, issued.rulebook, issued.period)
-        together = [each for each in every if settled_by(books, each).version == rulebook.version]
-    givens = {each.contract: regiven(books, each.given, period) for each in together}
-    known = registry.contracts(cursor, list(givens))
-    scores = assessments.first_issued(cursor, issued.rulebook, issued.period) if rulebook.assessment else {}
-    partners = {name: facts_of(msgspec.json.decode(text)["facts"]) for name, text in scores.items()}
-    return Group(rulebook, period, known, Cohort(givens, _partners(partners, givens)))
-
-
-def _partners(own: Mapping[str, tuple[Fact, ...]], givens: Mapping[str, Given]) -> dict[str, PartnerGiven]:
-    grades = {given.partner: given.grade for given in givens.values()}
-    return {name: PartnerGiven(facts, grades.get(name)) for name, facts in own.items()}
-
-
-def regiven(books: Books, text: str, period: Period) -> Given:
-    """What was given, by its kept text."""
-    given, origins = given_of(text, period)
-    return given._replace(
-        origins=tuple(Origin(books.version(each.rulebook, each.version), each.given) for each in origins)
-    )
 
 
 class View(NamedTuple):

@@ -136,6 +136,19 @@ def of_rulebook(cursor: Rows, rulebook: str, period: str) -> list[Issued]:
     return [Issued(*row) for row in rows]
 
 
+def standing_with(cursor: Rows, issued: Issued) -> list[Issued]:
+    """The closed statements of the period, as closed under any version of the rulebook, each in the version that stood when this
+    one was issued; in the order in which those were issued.
+    """
+    rows = cursor.execute(
+        f"SELECT * FROM (SELECT DISTINCT ON (contract) {_COLUMNS} FROM statements "  # noqa: S608
+        "WHERE rulebook = %s AND period = %s AND (version = 1 OR position <= %s) ORDER BY contract, version DESC) AS standing "
+        "ORDER BY own_position",
+        (issued.rulebook, issued.period, issued.position),
+    )
+    return [Issued(*row) for row in rows]
+
+
 def waiting(cursor: Rows, contracts: Sequence[str] | None = None) -> dict[str, list[Issued]]:
     """By contract the restated statements whose adjustment no statement has taken up yet, the earliest period first."""
     named = None if contracts is None else list(contracts)

@@ -153,6 +153,9 @@ def test_a_late_use_moves_every_share_of_a_pool(store: Store) -> None:
     assert [[c["cause"] for c in each.causes] for each in done.restated] == [
         ["contracts settled together"], ["late events"],
     ]  # fmt: skip
+    # C-3 gets nothing of the pool before and after, and has no second version.
+    now = {each.contract.contract: each.statement["payable"] for each in done.restated}
+    assert {name: said(store, name, OCTOBER, 2)["payable"] for name in ("C-1", "C-2")} == now
 
 
 def test_a_contract_that_ended_before_gives_back_and_gets_a_statement_of_adjustments_alone(store: Store) -> None:

@@ -145,6 +145,30 @@ def test_a_granted_appeal_after_closing_becomes_an_adjustment_on_the_next_statem
     assert rebuild(store).equal
 
 
+def test_a_restated_statement_is_explained_by_what_was_known_when_it_was_issued(store: Store) -> None:
+    closed(store)
+    # A second complaint, of no contract, comes late: the score is 50, and the grade of 10 to 80 stays B. Then a granted appeal.
+    take(store, complaint("K-2"), step("published"), appealed(), granted())
+    assert len(restate(store, NOW).restated) == 1
+    # A fraud that is told after that would be a D, had a person not given an A.
+    take(store, complaint("K-3", severity="critical"))
+    assert restate(store, NOW).restated == ()
+    with store.reading() as cursor:
+        first, second = (view(cursor, "C-1", OCTOBER, version).statement for version in (1, 2))
+    assert (first["payable"], second["payable"]) == ("450.00", "550.00")
+
+
+def test_a_late_complaint_alone_is_a_version_that_can_be_explained(store: Store) -> None:
+    closed(store)
+    # Three more complaints, of no contract: a score of 0, D, whose factor is 0. Then further ones, which change nothing.
+    take(store, *(complaint(f"K-{number}") for number in (2, 3, 4)))
+    assert len(restate(store, NOW).restated) == 1
+    take(store, complaint("K-5"))
+    with store.reading() as cursor:
+        second = view(cursor, "C-1", OCTOBER, 2)
+    assert second.statement["payable"] == "0.00"
+
+
 @pytest.mark.parametrize("shut", [False, True])
 def test_a_complaint_is_followed_through_the_grade_to_the_money(store: Store, shut: bool) -> None:
     take(store, registered(), signed(valid_from="2026-10-01"), book(BOOK, measures=MEASURES))
