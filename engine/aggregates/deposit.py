@@ -6,7 +6,7 @@ import msgspec
 
 from engine.aggregates.contract import Contract, OtherCurrency
 from engine.aggregates.refusal import Refused
-from engine.aggregates.relation import Aggregate, Look
+from engine.aggregates.relation import Aggregate, Look, those
 from engine.aggregates.service import ContractLeft, left_on
 from engine.events import DepositPaid, DepositReturned
 from engine.money import MICRO_DIGITS, decimal_of_micros, minor_digits, plain
@@ -45,7 +45,7 @@ def decide(known: Deposit | None, command: DepositPaid | DepositReturned, look: 
             f"{plain(decimal_of_micros(command.amount))} {command.currency} of {what} is no amount that can be paid; round it "
             "under a new id, and write this message off"
         )
-    if (day := left_on(look("services", contract.contract))) is not None:
+    if (day := left_on(look(those("service"), contract.contract))) is not None:
         raise ContractLeft(
             f"all services of contract {command.contract} have ended, the last on {day}: {what} is returned by its final "
             "statement; write this message off"

@@ -16,12 +16,10 @@ import msgspec
 from engine.aggregates.refusal import Refused
 from engine.events import Event
 
-# The state of another aggregate, by its kind and id; None where there is none. Also of kind `contract`; of
-# `services`, a list of the states of all services of a contract; and of `score`, the latest version issued, by the id of its
-# assessment.
-# Of `those(kind)` and the name of a group: the states of all in it, by their ids.
-# Of `statement`, by contract and period, the versions that were issued (engine.store.statements.Issued).
-# Of `points`, by partner, program and day: what can be spent of the account (engine.aggregates.redemption).
+# The state of another aggregate, by its kind and id; None where there is none. Also of kind `contract`; of `score`, the latest
+# version issued, by the id of its assessment; of `statement`, by contract and period, the versions that were issued
+# (engine.store.statements.Issued); of `points`, by partner, program and day, what can be spent of the account
+# (engine.aggregates.redemption). Of `those(kind)` and the name of a group: the states of all in it, by their ids.
 Look = Callable[[str, str], Any]
 
 

@@ -22,6 +22,7 @@ from engine.aggregates.relation import (
     Requirement,
     Standing,
     fits,
+    those,
 )
 from engine.aggregates.reported import OtherPartner
 from engine.events import (
@@ -175,7 +176,7 @@ def _check_proposal(what: str, known: Service, command: ServiceCommand) -> None:
 
 
 def _check_application(command: ServiceApplied, contract: Contract, look: Look) -> None:
-    if (day := left_on(look("services", contract.contract))) is not None:
+    if (day := left_on(look(those("service"), contract.contract))) is not None:
         raise ContractLeft(
             f"all services of contract {contract.contract} have ended, the last on {day}, and its final statement clears it; "
             "sign a further contract for a further service, and write this message off"
@@ -272,7 +273,12 @@ def requirements(known: Service) -> Iterator[Requirement]:
     yield Requirement("contract", known.contract, "service", date.min)
 
 
-AGGREGATE = Aggregate("service", Service, decide, evolve, standings, requirements)
+def groups(known: Service) -> tuple[str]:
+    """All services of one contract."""
+    return (known.contract,)
+
+
+AGGREGATE = Aggregate("service", Service, decide, evolve, standings, requirements, groups)
 
 # What follows from services for the facts of their contracts: (phase, product or None for all, first day, end or None).
 Phases = list[tuple[Phase, str | None, date, date | None]]

@@ -80,8 +80,6 @@ class Relations:
         return self._history
 
     def look(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - any aggregate's state
-        if kind == "services":
-            return self._services(id_)
         if kind.endswith(ANY):
             return self._together(kind.removesuffix(ANY), id_)
         if kind not in AGGREGATES:
@@ -91,13 +89,6 @@ class Relations:
             self._known[key] = store.known(self._cursor, [key]).get(key)
         found = self._known[key]
         return None if found is None else found.state
-
-    def _services(self, contract: str) -> list[Any]:
-        """The states of all services of a contract, as they are in the run."""
-        found = {each.id: each for each in store.listed(self._cursor, "service", contracts=[contract])}
-        own = {id_: each for (kind, id_), each in self._known.items() if kind == "service" and each is not None}
-        found |= {id_: each for id_, each in own.items() if each.state.contract == contract}
-        return [found[id_].state for id_ in sorted(found)]
 
     def _together(self, kind: str, name: str) -> list[Any]:
         """The states of all in a group, those that this run has changed as it left them."""
