@@ -20,7 +20,7 @@ demo: setup  ## The main job on real input.
 	$(BIN)/settle demo
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 prove: setup  ## The two evaluators against each other, on ten times as many examples as `make test`.
 	$(BIN)/pytest tests/rules/test_two_evaluators.py --hypothesis-profile=prove
