@@ -1,4 +1,4 @@
-"""A final grade by a veto proposes that the partner's running services be suspended (needs the services of wt-e)."""
+"""A final grade by a veto proposes that the partner's running services be suspended."""
 
 from __future__ import annotations
 
