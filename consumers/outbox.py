@@ -18,20 +18,23 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError, ProducerFencedError
 from kafka.structs import OffsetAndMetadata
 
+from consumers.balances import balances
 from consumers.outgoing import STATEMENTS, TOPICS, Outgoing, outgoing
 from engine.aggregates.refusal import Refused
 from engine.events import (
     BY_NAME,
     AssessmentCompleted,
     DiscrepancyResolved,
+    PeriodClosed,
     PointsEvent,
     PointsRedemptionApproved,
     StatementClosed,
     StatementRestated,
 )
+from engine.projections.seals import Entry
 from engine.store import log, outbox, recorder
 from engine.store.alone import AlreadyRunning, alone
-from engine.store.database import Store
+from engine.store.database import Rows, Store
 
 NAME = "kafka"
 EVENTS_A_TRANSACTION = 500
@@ -72,7 +75,7 @@ def names() -> list[str]:
     own = [event.NAME for event in (StatementClosed, StatementRestated, DiscrepancyResolved, AssessmentCompleted)]
     lives = [name for name in BY_NAME if name.startswith("statement.") and name not in own]
     points = [name for name, event in BY_NAME.items() if issubclass(event, (PointsEvent, PointsRedemptionApproved))]
-    return [*own, *lives, *points]
+    return [*own, *lives, *points, PeriodClosed.NAME]
 
 
 def send(
@@ -123,8 +126,8 @@ def _send(
         while at < last:
             with store.reading() as cursor:
                 entries = list(islice(_flat(log.named(cursor, names(), after=at, to=last)), EVENTS_A_TRANSACTION))
+                messages = [message for entry in entries for message in _messages(cursor, entry)]
             to = entries[-1].position if len(entries) == EVENTS_A_TRANSACTION else last
-            messages = [outgoing(entry) for entry in entries]
             if messages:
                 with store.writing() as cursor:
                     outbox.begin(cursor, name, to, clock())
@@ -136,6 +139,13 @@ def _send(
             at = to
             progress(at, last)
     return Sent(sent, max(at, mark.position))
+
+
+def _messages(cursor: Rows, entry: Entry) -> Iterator[Outgoing]:
+    if entry.name == PeriodClosed.NAME:
+        yield from balances(cursor, entry)
+    else:
+        yield outgoing(entry)
 
 
 def resolve(store: Store, *, sent: bool, name: str = NAME) -> int:

@@ -22,7 +22,7 @@ from replay.rebuild.running import rebuild
 from replay.restate import restate
 from tests.broker import Broker
 from tests.histories import message, registered, signed
-from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
+from tests.settlement.test_chains import NOVEMBER, OCTOBER, assessed, book, charge
 from tests.settlement.test_recording import store, take
 
 __all__ = ["store"]
@@ -59,7 +59,7 @@ def sent(broker: Broker, prefix: str) -> dict[str, list[dict[str, Any]]]:
             while any(consumer.position(place) < ends[place] for place in places):
                 for records in consumer.poll(timeout_ms=200).values():
                     values += [msgspec.json.decode(record.value) for record in records]
-            found[topic] = sorted(values, key=lambda each: int(each["id"]))
+            found[topic] = sorted(values, key=lambda each: int(each["id"].partition("/")[0]))
     finally:
         consumer.close()
     return found
@@ -152,3 +152,15 @@ def test_without_topics_nothing_is_sent_and_it_says_so(store: Store, broker: Bro
         outbox.send(store, broker.bootstrap, clock, prefix="nowhere")
     with store.reading() as cursor:
         assert bookmarks.bookmarks(cursor)[0].position == 0
+
+
+def test_a_closing_states_what_its_partners_have_in_points(store: Store, broker: Broker, prefix: str) -> None:
+    assessed(store)
+    closing.close(store, OCTOBER, NOW)
+    outbox.send(store, broker.bootstrap, clock, prefix=prefix)
+    found = sent(broker, prefix)["points"]
+    # As tests/settlement/test_chains.py computes them: 150 earned and 25 for grade A; 100 earned less 160.
+    assert {each["data"]["partner"]: (each["type"], each["data"]["balance"], each["data"]["at"]) for each in found} == {
+        "P-1": ("loyalty_balance.stated", "175", "2026-10-31"),
+        "P-2": ("loyalty_balance.stated", "-60", "2026-10-31"),
+    }
