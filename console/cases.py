@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from console.following import follow
-from console.relating import ON, record, show_list, state_of
+from console.relating import ON, By, ByIfAny, record, show_list, state_of
 from console.relating import show as show_relation
 from console.session import JSON, opened, refuse
 from engine.store import relations
@@ -49,36 +49,40 @@ def open_(
     start: Annotated[
         str | None, typer.Option("--start", help="When a failure began, such as 2026-10-03T08:15:00Z.")
     ] = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """A case is raised."""
     said = {"case": case, "partner": partner, "kind": kind, "contract": contract, "service": service}
-    said |= {"product": product, "severity": severity, "start": start}
+    said |= {"product": product, "severity": severity, "start": start, "author": by}
     record("case.opened", said, time, as_json=as_json)
 
 
 @app.command()
-def acknowledge(case: Case, time: Time = None, as_json: AsJson = False) -> None:
+def acknowledge(case: Case, by: ByIfAny = None, time: Time = None, as_json: AsJson = False) -> None:
     """Somebody has taken it up."""
-    _step("acknowledged", case, {}, time, as_json=as_json)
+    _step("acknowledged", case, {"author": by}, time, as_json=as_json)
 
 
 @app.command()
-def answer(case: Case, time: Time = None, as_json: AsJson = False) -> None:
+def answer(case: Case, by: ByIfAny = None, time: Time = None, as_json: AsJson = False) -> None:
     """It is answered: on time or not, by its cooperation model's service times."""
-    _step("answered", case, {}, time, as_json=as_json)
+    _step("answered", case, {"author": by}, time, as_json=as_json)
 
 
 @app.command()
-def escalate(case: Case, severity: HowBad = None, time: Time = None, as_json: AsJson = False) -> None:
+def escalate(
+    case: Case, severity: HowBad = None, by: ByIfAny = None, time: Time = None, as_json: AsJson = False
+) -> None:
     """It is handed upwards."""
-    _step("escalated", case, {"severity": severity}, time, as_json=as_json)
+    _step("escalated", case, {"severity": severity, "author": by}, time, as_json=as_json)
 
 
 @app.command()
 def close(
     case: Case,
+    by: By,
     upheld: Annotated[bool | None, typer.Option("--upheld/--not-upheld", help="Of a complaint.")] = None,
     compensation: Annotated[str | None, typer.Option("--compensation", help="What the partner is charged.")] = None,
     currency: Annotated[str | None, typer.Option("--currency", help="Of the compensation.")] = None,
@@ -88,15 +92,15 @@ def close(
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """It has ended."""
+    """It has ended, and what comes of it is decided."""
     said = {"upheld": upheld, "compensation": compensation, "currency": currency, "affected": affected, "end": end}
-    _step("closed", case, said | {"severity": severity}, time, as_json=as_json)
+    _step("closed", case, said | {"severity": severity, "author": by}, time, as_json=as_json)
 
 
 @app.command()
-def reopen(case: Case, time: Time = None, as_json: AsJson = False) -> None:
-    """It goes on."""
-    _step("reopened", case, {}, time, as_json=as_json)
+def reopen(case: Case, by: By, time: Time = None, as_json: AsJson = False) -> None:
+    """It goes on: what its closing said is taken back."""
+    _step("reopened", case, {"author": by}, time, as_json=as_json)
 
 
 @app.command("show")

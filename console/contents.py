@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.relating import BY, ON, record, show, show_list
+from console.relating import ON, By, ByIfAny, record, show, show_list
 from console.session import JSON
 
 content = typer.Typer(help="Content that partners deliver.", no_args_is_help=True)
@@ -32,11 +32,12 @@ def submit(
     contract: Contract = None,
     product: Product = None,
     on_time: OnTime = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """A partner delivers a piece of content."""
-    said = {"contract": contract, "product": product, "on_time": on_time}
+    said = {"contract": contract, "product": product, "on_time": on_time, "author": by}
     _content("submitted", partner, name, said, time, as_json=as_json)
 
 
@@ -45,25 +46,31 @@ def review(
     partner: Partner,
     name: Content,
     approved: Annotated[bool, typer.Option("--approve/--reject", help="What the review came to.")],
+    by: By,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """It is approved, or it is not."""
-    _content("reviewed", partner, name, {"approved": approved}, time, as_json=as_json)
+    """It is approved, by somebody other than who submitted it, or it is not."""
+    _content("reviewed", partner, name, {"approved": approved, "author": by}, time, as_json=as_json)
 
 
 @content.command()
 def publish(
-    partner: Partner, name: Content, on_time: OnTime = None, time: Time = None, as_json: AsJson = False
+    partner: Partner,
+    name: Content,
+    on_time: OnTime = None,
+    by: ByIfAny = None,
+    time: Time = None,
+    as_json: AsJson = False,
 ) -> None:
     """It goes live. Usage that was suspended for want of it is tried again."""
-    _content("published", partner, name, {"on_time": on_time}, time, as_json=as_json)
+    _content("published", partner, name, {"on_time": on_time, "author": by}, time, as_json=as_json)
 
 
 @content.command()
-def withdraw(partner: Partner, name: Content, time: Time = None, as_json: AsJson = False) -> None:
+def withdraw(partner: Partner, name: Content, by: ByIfAny = None, time: Time = None, as_json: AsJson = False) -> None:
     """It is taken back."""
-    _content("withdrawn", partner, name, {}, time, as_json=as_json)
+    _content("withdrawn", partner, name, {"author": by}, time, as_json=as_json)
 
 
 @content.command("show")
@@ -91,7 +98,7 @@ def order(
     due: Annotated[
         str, typer.Option("--due", help="When it is to be done at the latest, such as 2026-10-05T18:00:00Z.")
     ],
-    by: Annotated[str, BY],
+    by: By,
     content: Annotated[str | None, typer.Option("--content", help="The content to be delivered.")] = None,
     service: Annotated[str | None, typer.Option("--service", help="The service to be set up.")] = None,
     product: Product = None,
@@ -105,9 +112,9 @@ def order(
 
 
 @provisioning.command()
-def done(partner: Partner, name: Order, time: Time = None, as_json: AsJson = False) -> None:
+def done(partner: Partner, name: Order, by: ByIfAny = None, time: Time = None, as_json: AsJson = False) -> None:
     """It is there: on time or not, by what was due."""
-    record("provisioning.done", {"partner": partner, "order": name}, time, as_json=as_json)
+    record("provisioning.done", {"partner": partner, "order": name, "author": by}, time, as_json=as_json)
 
 
 @provisioning.command()
@@ -115,11 +122,13 @@ def fail(
     partner: Partner,
     name: Order,
     reason: Annotated[str, typer.Option("--reason")],
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """It will not come."""
-    record("provisioning.failed", {"partner": partner, "order": name, "reason": reason}, time, as_json=as_json)
+    said = {"partner": partner, "order": name, "reason": reason, "author": by}
+    record("provisioning.failed", said, time, as_json=as_json)
 
 
 @provisioning.command("show")

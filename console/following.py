@@ -41,6 +41,7 @@ def told(found: Followed) -> dict[str, Any]:
                 "day": each.day.isoformat(),
                 "source": each.event.source,
                 "id": each.event.id,
+                "author": each.event.author,
                 "facts": [
                     {"fact": label(f.event, f.field, f.dimensions), "value": plain(f.value)} for f in each.facts
                 ],
@@ -94,7 +95,8 @@ def _print(found: Followed) -> None:
     case = found.case
     out.print(f"case {case.case}: {case.kind} about partner {case.partner}, {case.state}")
     for each in found.told:
-        out.print(f"  {each.position}  {each.event.NAME}  {each.event.time:%Y-%m-%d %H:%M} UTC", soft_wrap=True)
+        by = f"  by {each.event.author}" if each.event.author else ""
+        out.print(f"  {each.position}  {each.event.NAME}  {each.event.time:%Y-%m-%d %H:%M} UTC{by}", soft_wrap=True)
         for fact in each.facts:
             # Dimensions that the case says nothing of would only hide the others.
             named = tuple((name, text) for name, text in fact.dimensions if text is not None)

@@ -10,6 +10,7 @@ import typer
 from console.relating import (
     At,
     By,
+    ByIfAny,
     Limit,
     OfPartner,
     Time,
@@ -29,7 +30,6 @@ from engine.store.relations import Relation
 app = typer.Typer(help="Leads that partners register.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="LEAD", help="The lead's id.")]
-Whom = Annotated[str | None, typer.Option("--by", help="Who says so, for the record.")]
 AsJson = Annotated[bool, JSON]
 
 
@@ -41,7 +41,7 @@ def register(
     product: Annotated[str, typer.Option("--product")],
     value: Annotated[str, typer.Option("--value", help="What the sale may come to, in the contract's currency.")],
     expires: Annotated[str, typer.Option("--expires", help="The first day on which it no longer stands.")],
-    by: Whom = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +76,7 @@ def win(
     lead: Id,
     amount: Annotated[str, typer.Option("--amount", help="What the customer bought for, in the contract's currency.")],
     reference: Annotated[str | None, typer.Option("--reference", help="What names the sale.")] = None,
-    by: Whom = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +90,7 @@ def win(
 def lose(
     lead: Id,
     reason: Annotated[str | None, typer.Option("--reason")] = None,
-    by: Whom = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:

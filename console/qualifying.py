@@ -12,6 +12,7 @@ import typer
 from console.relating import (
     At,
     By,
+    ByIfAny,
     Limit,
     OfPartner,
     Time,
@@ -52,18 +53,19 @@ def submit(
     valid_from: From,
     valid_to: To = None,
     evidence: Annotated[str | None, typer.Option("--evidence", help="Where the document lies.")] = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """A partner shows a qualification."""
     said = {"partner": partner, "qualification": number, "type": type, "issuer": issuer, "evidence": evidence}
-    days = {"valid_from": valid_from, "valid_to": valid_to}
+    days = {"valid_from": valid_from, "valid_to": valid_to, "author": by}
     record("qualification.submitted", said | days, time, as_json=as_json)
 
 
 @app.command()
 def approve(partner: Partner, number: Number, by: By, time: Time = None, as_json: AsJson = False) -> None:
-    """The evidence was seen, and it holds."""
+    """The evidence was seen by somebody other than who submitted it, and it holds."""
     _record("approved", partner, number, {"author": by}, time, as_json=as_json)
 
 

@@ -47,6 +47,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 LIMIT = typer.Option("--limit", help="How many to show; 0 shows all.", min=0)
 
 By = Annotated[str, BY]
+ByIfAny = Annotated[str | None, typer.Option("--by", help="Who says so, for the record.")]
 Time = Annotated[datetime | None, ON]
 At = Annotated[date | None, AT]
 Limit = Annotated[int, LIMIT]

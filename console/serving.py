@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.relating import BY, ON, record, show, show_list
+from console.relating import ON, By, ByIfAny, record, show, show_list
 from console.session import JSON, opened, refuse
 from engine.store import registry, relations
 
@@ -17,7 +17,6 @@ deposit = typer.Typer(help="Deposits of contracts.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(metavar="SERVICE", help="The service's id.")]
 Day = Annotated[str, typer.Option("--day", help="The first day on which it holds, such as 2026-10-01.")]
 Why = Annotated[str, typer.Option("--reason")]
-By = Annotated[str, BY]
 Time = Annotated[datetime | None, ON]
 AsJson = Annotated[bool, JSON]
 
@@ -28,7 +27,7 @@ def apply(
     contract: Annotated[str, typer.Option("--contract", help="Under which contract it is to run.")],
     name: Annotated[str, typer.Option("--name", help="What people call it.")],
     product: Annotated[list[str] | None, typer.Option("--product", help="Only this product; may be repeated.")] = None,
-    by: Annotated[str | None, BY] = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,20 +45,20 @@ def review(
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge an application."""
+    """Judge an application; approving it takes somebody other than who applied."""
     _record("reviewed", service, {"approved": approved, "author": by, "reason": reason}, time, as_json=as_json)
 
 
 @app.command()
-def trial(service: Id, day: Day, time: Time = None, as_json: AsJson = False) -> None:
+def trial(service: Id, day: Day, by: By, time: Time = None, as_json: AsJson = False) -> None:
     """Start its trial: usage counts from the day on."""
-    _record("trial_started", service, {"day": day}, time, as_json=as_json)
+    _record("trial_started", service, {"day": day, "author": by}, time, as_json=as_json)
 
 
 @app.command()
-def launch(service: Id, day: Day, time: Time = None, as_json: AsJson = False) -> None:
+def launch(service: Id, day: Day, by: By, time: Time = None, as_json: AsJson = False) -> None:
     """It is live from the day on."""
-    _record("launched", service, {"day": day}, time, as_json=as_json)
+    _record("launched", service, {"day": day, "author": by}, time, as_json=as_json)
 
 
 @app.command("propose-suspension")
@@ -88,21 +87,21 @@ def suspend(service: Id, day: Day, by: By, reason: Why, time: Time = None, as_js
 
 
 @app.command()
-def resume(service: Id, day: Day, time: Time = None, as_json: AsJson = False) -> None:
+def resume(service: Id, day: Day, by: By, time: Time = None, as_json: AsJson = False) -> None:
     """It goes on from the day on. Events that were suspended for want of it are tried again."""
-    _record("resumed", service, {"day": day}, time, as_json=as_json)
+    _record("resumed", service, {"day": day, "author": by}, time, as_json=as_json)
 
 
 @app.command("request-exit")
-def request_exit(service: Id, day: Day, reason: Why, time: Time = None, as_json: AsJson = False) -> None:
+def request_exit(service: Id, day: Day, by: By, reason: Why, time: Time = None, as_json: AsJson = False) -> None:
     """It is to be left; usage counts until its clearing starts."""
-    _record("exit_requested", service, {"day": day, "reason": reason}, time, as_json=as_json)
+    _record("exit_requested", service, {"day": day, "author": by, "reason": reason}, time, as_json=as_json)
 
 
 @app.command()
-def clear(service: Id, day: Day, time: Time = None, as_json: AsJson = False) -> None:
+def clear(service: Id, day: Day, by: By, time: Time = None, as_json: AsJson = False) -> None:
     """Start its clearing: usage of the day and later ones does not count."""
-    _record("clearing_started", service, {"day": day}, time, as_json=as_json)
+    _record("clearing_started", service, {"day": day, "author": by}, time, as_json=as_json)
 
 
 @app.command("exit")
@@ -135,17 +134,24 @@ Currency = Annotated[str, typer.Option("--currency", help="The contract's curren
 
 
 @deposit.command("pay")
-def pay(contract: Contract, amount: Amount, currency: Currency, time: Time = None, as_json: AsJson = False) -> None:
+def pay(
+    contract: Contract,
+    amount: Amount,
+    currency: Currency,
+    by: ByIfAny = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
     """The partner has paid a deposit, or more of it."""
-    _of_deposit("paid", contract, amount, currency, time, as_json=as_json)
+    _of_deposit("paid", contract, amount, currency, by, time, as_json=as_json)
 
 
 @deposit.command("return")
 def give_back(
-    contract: Contract, amount: Amount, currency: Currency, time: Time = None, as_json: AsJson = False
+    contract: Contract, amount: Amount, currency: Currency, by: By, time: Time = None, as_json: AsJson = False
 ) -> None:
     """A deposit, or a part of it, was given back before the final statement."""
-    _of_deposit("returned", contract, amount, currency, time, as_json=as_json)
+    _of_deposit("returned", contract, amount, currency, by, time, as_json=as_json)
 
 
 @deposit.command("show")
@@ -154,9 +160,11 @@ def show_deposit(contract: Contract, as_json: AsJson = False) -> None:
     show("deposit", contract, as_json=as_json)
 
 
-def _of_deposit(step: str, contract: str, amount: str, currency: str, time: datetime | None, *, as_json: bool) -> None:
+def _of_deposit(
+    step: str, contract: str, amount: str, currency: str, by: str | None, time: datetime | None, *, as_json: bool
+) -> None:
     said = {"partner": _partner_of(contract), "contract": contract, "amount": amount, "currency": currency}
-    record(f"deposit.{step}", said, time, as_json=as_json)
+    record(f"deposit.{step}", said | {"author": by}, time, as_json=as_json)
 
 
 def _partner_of(contract: str) -> str:

@@ -64,7 +64,7 @@ _JANUARY = Chapter(
             persons(
                 service("applied", "01-03", name="Aurora radio"),
                 service("reviewed", "01-04", approved=True, author="bob"),
-                service("trial_started", "01-06", day="2025-01-06"),
+                service("trial_started", "01-06", day="2025-01-06", author="bob"),
             ),
         ),
         Step("100.00 charged on 10 January", charged("01-10", "40", "60")),
@@ -76,7 +76,7 @@ _JANUARY = Chapter(
 _FEBRUARY = Chapter(
     "February: it goes live; a complaint is upheld, a failure reported late",
     (
-        Step("launched on 1 February", persons(service("launched", "02-01", day="2025-02-01"))),
+        Step("launched on 1 February", persons(service("launched", "02-01", day="2025-02-01", author="bob"))),
         Step("January's statement published", days("02-05")),
         Step(
             "1,000.00 charged on 10 February; one of the four messages comes twice",
@@ -87,7 +87,17 @@ _FEBRUARY = Chapter(
             persons(
                 case("opened", "K-1", "complaint", "02-11", 9, severity="medium"),
                 case("answered", "K-1", "complaint", "02-11", 12),
-                case("closed", "K-1", "complaint", "02-13", 9, upheld=True, compensation="25", currency=CURRENCY),
+                case(
+                    "closed",
+                    "K-1",
+                    "complaint",
+                    "02-13",
+                    9,
+                    author="ann",
+                    upheld=True,
+                    compensation="25",
+                    currency=CURRENCY,
+                ),
             ),
         ),
         Step("January's confirmed by default, since nobody disputed it, and invoiced", days("02-16")),
@@ -96,7 +106,16 @@ _FEBRUARY = Chapter(
             "failure F-1 reported two hours after it began, where 30 minutes are allowed",
             persons(
                 case("opened", "F-1", "failure", "02-20", 12, start="2025-02-20T10:00:00+00:00"),
-                case("closed", "F-1", "failure", "02-20", 18, end="2025-02-20T16:00:00+00:00", affected="120"),
+                case(
+                    "closed",
+                    "F-1",
+                    "failure",
+                    "02-20",
+                    18,
+                    author="ann",
+                    end="2025-02-20T16:00:00+00:00",
+                    affected="120",
+                ),
             ),
         ),
         Step("February closed", days("03-01")),
@@ -177,14 +196,16 @@ _MAY = Chapter(
         Step("50.00 charged on 8 May", charged("05-08", "50")),
         Step(
             "exit requested for 10 May",
-            persons(service("exit_requested", "05-10", day="2025-05-10", reason="sold to a larger house")),
+            persons(
+                service("exit_requested", "05-10", day="2025-05-10", author="aurora", reason="sold to a larger house")
+            ),
         ),
         Step("April's confirmed by default and invoiced", days("05-16")),
         Step("13.20 paid", paid("04", "05-19", "13.20")),
         Step(
             "cleared from 20 May, left on 25 May",
             persons(
-                service("clearing_started", "05-20", day="2025-05-20"),
+                service("clearing_started", "05-20", day="2025-05-20", author="bob"),
                 service("exited", "05-25", day="2025-05-25", author="bob"),
             ),
         ),

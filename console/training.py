@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from console.relating import At, By, Limit, OfPartner, Time, found, print_list, print_one, record, state_of, today
+from console.relating import (
+    At,
+    By,
+    ByIfAny,
+    Limit,
+    OfPartner,
+    Time,
+    found,
+    print_list,
+    print_one,
+    record,
+    state_of,
+    today,
+)
 from console.session import JSON, opened
 from engine.aggregates.training import Training
 from engine.store import relations
@@ -49,9 +62,16 @@ def withdraw(
 
 
 @app.command()
-def enrol(course: Course, partner: Partner, who: Who = None, time: Time = None, as_json: AsJson = False) -> None:
+def enrol(
+    course: Course,
+    partner: Partner,
+    who: Who = None,
+    by: ByIfAny = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
     """One of a partner's people begins a course."""
-    record("training.enrolled", _named(course, partner, who), time, as_json=as_json)
+    record("training.enrolled", _named(course, partner, who, by), time, as_json=as_json)
 
 
 @app.command()
@@ -63,16 +83,17 @@ def complete(
     expires: Annotated[
         str | None, typer.Option("--expires", help="The first day on which it is not valid; else as the course says.")
     ] = None,
+    by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """It is done. Events that were suspended for want of the certificate are tried again."""
-    said = _named(course, partner, who) | {"certificate": certificate, "expires": expires}
+    said = _named(course, partner, who, by) | {"certificate": certificate, "expires": expires}
     record("training.completed", said, time, as_json=as_json)
 
 
-def _named(course: str, partner: str, who: str | None) -> dict[str, Any]:
-    return {"partner": partner, "course": course, "participant": who}
+def _named(course: str, partner: str, who: str | None, by: str | None) -> dict[str, Any]:
+    return {"partner": partner, "course": course, "participant": who, "author": by}
 
 
 @app.command("show")

@@ -15,6 +15,7 @@ class Provisioning(Told):
 
     partner: Text
     order: Text
+    author: Text | None = None
 
 
 class ProvisioningOrderedData(Provisioning):
@@ -25,7 +26,6 @@ class ProvisioningOrderedData(Provisioning):
     content: Text | None = None
     service: Text | None = None
     product: Text | None = None
-    author: Text | None = None
 
     @model_validator(mode="after")
     def _for_something(self) -> Self:

@@ -33,10 +33,11 @@ class QualificationSubmittedData(Qualification):
     valid_from: Day
     valid_to: Day | None = None
     evidence: Text | None = None
+    author: Text | None = None
 
 
 class QualificationApprovedData(Qualification):
-    """A person has seen the evidence, and it holds."""
+    """A person other than who submitted it has seen the evidence, and it holds."""
 
     author: Text
 

@@ -30,6 +30,7 @@ class Case(Told):
     product: Text | None = None
     service: Text | None = None
     severity: Literal["low", "medium", "high", "critical"] | None = None
+    author: Text | None = None
 
 
 class CaseOpenedData(Case):
@@ -57,9 +58,10 @@ class CaseClosedData(Case, json_schema_extra=COMPENSATION_IS_WHOLE):
     """The case ended. Of a failure: from when up to when it lasted, how many uses it affected, whether it was reported late.
 
     Its `minutes`, and whether it was `late`, follow from that and its cooperation model where they are not said.
-    A compensation is in the currency of the contract, which must then be named.
+    A compensation is in the currency of the contract, which must then be named. `author` is who decided all this.
     """
 
+    author: Text
     upheld: bool | None = None
     minutes: Amount | None = None
     affected: Amount | None = None
@@ -85,13 +87,16 @@ class CaseClosedData(Case, json_schema_extra=COMPENSATION_IS_WHOLE):
 
 
 class CaseReopenedData(Case):
-    """A closed case goes on."""
+    """A closed case goes on: what its closing said is taken back."""
+
+    author: Text
 
 
 class Training(Told):
     partner: Text
     course: Text
     participant: Text | None = None
+    author: Text | None = None
 
 
 class TrainingEnrolledData(Training):
@@ -110,6 +115,7 @@ class Content(Told):
     content: Text
     contract: Text | None = None
     product: Text | None = None
+    author: Text | None = None
 
 
 class ContentSubmittedData(Content):
@@ -119,9 +125,10 @@ class ContentSubmittedData(Content):
 
 
 class ContentReviewedData(Content):
-    """A piece of content was approved, or was not."""
+    """A piece of content was approved, or was not; approved by somebody other than who submitted it."""
 
     approved: bool
+    author: Text
 
 
 class ContentPublishedData(Content):

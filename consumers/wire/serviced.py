@@ -29,7 +29,7 @@ class ServiceAppliedData(Service):
 
 
 class ServiceReviewedData(Service):
-    """A person has judged the application; a rejection has a reason."""
+    """A person has judged the application: approved it, where somebody else applied; a rejection has a reason."""
 
     approved: bool
     author: Text
@@ -46,12 +46,14 @@ class ServiceTrialStartedData(Service):
     """The service is on trial from the day on: its usage counts, by the rules for the phase trial where there are any."""
 
     day: Day
+    author: Text
 
 
 class ServiceLaunchedData(Service):
     """The service is live from the day on."""
 
     day: Day
+    author: Text
 
 
 class ServiceSuspensionProposedData(Service):
@@ -81,12 +83,14 @@ class ServiceResumedData(Service):
     """The service goes on from the day on, in the phase that it was in."""
 
     day: Day
+    author: Text
 
 
 class ServiceExitRequestedData(Service):
     """The service is to be left. Until its clearing starts, its usage counts as before."""
 
     day: Day
+    author: Text
     reason: Text
 
 
@@ -94,6 +98,7 @@ class ServiceClearingStartedData(Service):
     """Usage of the day and later ones does not count; what is open is cleared."""
 
     day: Day
+    author: Text
 
 
 class ServiceExitedData(Service):
@@ -110,6 +115,7 @@ class Deposit(Told):
     contract: Text
     amount: QuantityAboveZero
     currency: CurrencyCode
+    author: Text | None = None
 
 
 class DepositPaidData(Deposit):
@@ -118,6 +124,8 @@ class DepositPaidData(Deposit):
 
 class DepositReturnedData(Deposit):
     """A deposit, or a part of it, was given back before the contract's final statement."""
+
+    author: Text
 
 
 TYPES: dict[str, type[Data]] = {

@@ -32,7 +32,7 @@ CaseCommand = CaseOpened | CaseAcknowledged | CaseAnswered | CaseEscalated | Cas
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`state` is the last step. `opened` is None where it was opened elsewhere; an answer is owed since `raised`.
+    """`state` is the last step, `author` who took it. `opened` is None where it was opened elsewhere; an answer is owed since `raised`.
 
     Numbers are micros: `minutes` of working time that the last answer took, `lasted` the minutes that the closing states.
     """
@@ -57,6 +57,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     affected: int | None = None
     compensation: int | None = None
     currency: str | None = None
+    author: str | None = None
 
 
 class NotAsOpened(Refused):
@@ -191,7 +192,7 @@ def evolve(known: Case | None, event: CaseCommand) -> Case:
     state = event.NAME.removeprefix("case.")
     before = known or Case(case=event.case, partner=event.partner, kind=event.kind, state=state)
     said = {name: getattr(event, name) or getattr(before, name) for name in _TAKEN_OVER}
-    after = msgspec.structs.replace(before, state=state, **said)
+    after = msgspec.structs.replace(before, state=state, author=event.author, **said)
     match event:
         case CaseOpened():
             return msgspec.structs.replace(after, opened=event.time, raised=event.time, start=event.start)

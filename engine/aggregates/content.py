@@ -13,7 +13,7 @@ from typing import assert_never
 import msgspec
 
 from engine.aggregates.qualification import Days, EndsBeforeItBegins
-from engine.aggregates.relation import Aggregate, Look, Standing, fits
+from engine.aggregates.relation import Aggregate, Look, Standing, check_other, fits
 from engine.events import ContentPublished, ContentReviewed, ContentSubmitted, ContentWithdrawn, joined
 from engine.period import day_in
 
@@ -21,7 +21,10 @@ ContentCommand = ContentSubmitted | ContentReviewed | ContentPublished | Content
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`state` is submitted, approved, rejected, published or withdrawn. `published` are the days on which it was, or is."""
+    """`state` is submitted, approved, rejected, published or withdrawn. `published` are the days on which it was, or is.
+
+    `author` took the last step.
+    """
 
     partner: str
     content: str
@@ -29,6 +32,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contract: str | None = None
     product: str | None = None
     published: tuple[Days, ...] = ()
+    author: str | None = None
 
 
 # By step: the states from which it can be taken.
@@ -43,12 +47,14 @@ _STEPS = {
 def decide(known: Content | None, command: ContentCommand, look: Look) -> ContentCommand:
     """The step, with the contract and the product of the step before where it names none, and its `day` where days follow.
 
-    Raises WrongState, EndsBeforeItBegins.
+    Raises WrongState, OwnApproval, EndsBeforeItBegins.
     """
     what = f"content {command.content} of partner {command.partner}"
     event = command
     if known is not None:
         fits(what, known.state, command.NAME, _STEPS)
+        if isinstance(command, ContentReviewed) and command.approved:
+            check_other(f"{what} was submitted by", known.author, command.author)
         said = {name: getattr(command, name) or getattr(known, name) for name in ("contract", "product")}
         event = msgspec.structs.replace(command, **said)
     if isinstance(event, (ContentPublished, ContentWithdrawn)):
@@ -90,6 +96,7 @@ def evolve(known: Content | None, event: ContentCommand) -> Content:
         contract=event.contract or (known.contract if known else None),
         product=event.product or (known.product if known else None),
         published=days,
+        author=event.author,
     )
 
 

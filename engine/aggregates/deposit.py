@@ -13,12 +13,13 @@ from engine.money import MICRO_DIGITS, decimal_of_micros, minor_digits, plain
 
 
 class Deposit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`held` is what was paid and not given back, in micros of `currency`, the contract's."""
+    """`held` is what was paid and not given back, in micros of `currency`, the contract's; `author` told the last payment."""
 
     partner: str
     contract: str
     held: int
     currency: str
+    author: str | None = None
 
 
 class NotWhole(Refused):
@@ -64,7 +65,9 @@ def evolve(known: Deposit | None, event: DepositPaid | DepositReturned) -> Depos
     held = known.held if known else 0
     held += event.amount if isinstance(event, DepositPaid) else -event.amount
     assert event.contract is not None, event
-    return Deposit(partner=event.partner, contract=event.contract, held=held, currency=event.currency)
+    return Deposit(
+        partner=event.partner, contract=event.contract, held=held, currency=event.currency, author=event.author
+    )
 
 
 AGGREGATE = Aggregate("deposit", Deposit, decide, evolve)

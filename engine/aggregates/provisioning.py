@@ -14,7 +14,7 @@ ProvisioningCommand = ProvisioningOrdered | ProvisioningDone | ProvisioningFaile
 
 
 class Provisioning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`state` is ordered, done or failed."""
+    """`state` is ordered, done or failed; `author` took the last step."""
 
     partner: str
     order: str
@@ -26,6 +26,7 @@ class Provisioning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     product: str | None = None
     on_time: bool | None = None
     reason: str | None = None
+    author: str | None = None
 
 
 # By step: the states from which it can be taken.
@@ -61,13 +62,15 @@ def evolve(known: Provisioning | None, event: ProvisioningCommand) -> Provisioni
     match event:
         case ProvisioningOrdered():
             said = {name: getattr(event, name) for name in _OF_THE_ORDER}
-            return Provisioning(partner=event.partner, order=event.order, state="ordered", due=event.due, **said)
+            return Provisioning(
+                partner=event.partner, order=event.order, state="ordered", due=event.due, author=event.author, **said
+            )
         case ProvisioningDone():
             assert known is not None, event
-            return msgspec.structs.replace(known, state="done", on_time=event.on_time)
+            return msgspec.structs.replace(known, state="done", on_time=event.on_time, author=event.author)
         case ProvisioningFailed():
             assert known is not None, event
-            return msgspec.structs.replace(known, state="failed", reason=event.reason)
+            return msgspec.structs.replace(known, state="failed", reason=event.reason, author=event.author)
         case _:
             assert_never(event)
 

@@ -9,7 +9,7 @@ from typing import assert_never
 import msgspec
 
 from engine.aggregates.refusal import Refused
-from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, Standing, fits
+from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, Standing, check_other, fits
 from engine.events import (
     QualificationApproved,
     QualificationRejected,
@@ -59,7 +59,7 @@ _STEPS = {
 
 
 def decide(known: Qualification | None, command: QualificationCommand, _: Look) -> QualificationCommand:
-    """Raises NotThere, AlreadyThere, WrongState, EndsBeforeItBegins."""
+    """Raises NotThere, AlreadyThere, WrongState, OwnApproval, EndsBeforeItBegins."""
     what = f"qualification {command.qualification} of partner {command.partner}"
     if known is None:
         if not isinstance(command, QualificationSubmitted):
@@ -73,6 +73,8 @@ def decide(known: Qualification | None, command: QualificationCommand, _: Look) 
         )
     else:
         fits(what, known.state, command.NAME, _STEPS)
+        if isinstance(command, QualificationApproved):
+            check_other(f"{what} was submitted by", known.author, command.author)
     if isinstance(command, (QualificationSubmitted, QualificationRenewed)):
         _check_days(what, command.valid_from, command.valid_to)
     return command
@@ -98,6 +100,7 @@ def evolve(known: Qualification | None, event: QualificationCommand) -> Qualific
                 asked=Days(event.valid_from, event.valid_to),
                 valid=known.valid if known else (),
                 evidence=event.evidence,
+                author=event.author,
             )
         case QualificationApproved():
             assert known is not None, event

@@ -10,7 +10,7 @@ import msgspec
 
 from engine.aggregates.partner import IsBlocked
 from engine.aggregates.refusal import Refused
-from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, OwnApproval, fits
+from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, check_other, fits
 from engine.events import (
     PointsRedemptionApproved,
     PointsRedemptionRejected,
@@ -88,11 +88,7 @@ def decide(known: Redemption | None, command: RedemptionCommand, look: Look) -> 
     fits(what, known.state, command.NAME, _STEPS)
     if isinstance(command, PointsRedemptionRejected):
         return command
-    if command.approver == known.author:
-        raise OwnApproval(
-            f"{command.approver} requested {what} and cannot approve it; have somebody else approve it under a new id, and "
-            "write this message off"
-        )
+    check_other(f"{what} was requested by", known.author, command.approver)
     blocked = look("partner", command.partner).blocked
     if blocked is not None:
         raise IsBlocked(

@@ -102,6 +102,14 @@ class OwnApproval(Refused):
     code = "own-approval"
 
 
+def check_other(asked: str, author: str | None, approver: str | None) -> None:
+    """`asked` is what was asked for up to, and without, its author's name. Raises OwnApproval."""
+    if approver is not None and approver == author:
+        raise OwnApproval(
+            f"{asked} {author}, who cannot approve it; have somebody else do so under a new id, and write this message off"
+        )
+
+
 def fits(what: str, state: str, does: str, possible: Mapping[str, tuple[str, ...]]) -> None:
     """`possible` says by step from which states it can be taken. Raises WrongState, which names what can be done next."""
     if state not in possible[does]:

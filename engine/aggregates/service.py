@@ -21,6 +21,7 @@ from engine.aggregates.relation import (
     OwnApproval,
     Requirement,
     Standing,
+    check_other,
     fits,
     those,
 )
@@ -144,6 +145,8 @@ def decide(known: Service | None, command: ServiceCommand, look: Look) -> Servic
             )
         fits(what, known.state, command.NAME, _STEPS)
         _check_proposal(what, known, command)
+        if isinstance(command, ServiceReviewed) and command.approved:
+            check_other(f"{what} was applied for by", known.author, command.author)
         if isinstance(command, ServiceStep) and known.since is not None and command.day < known.since:
             raise DayTooEarly(
                 f"{what} is {known.state.replace('_', ' ')} since {known.since}, and this step is of {command.day}; give it a "

@@ -22,7 +22,7 @@ TrainingCommand = TrainingEnrolled | TrainingCompleted
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`state` is enrolled or completed. `valid` are the days on which there is a certificate."""
+    """`state` is enrolled or completed. `valid` are the days on which there is a certificate; `author` told the last step."""
 
     partner: str
     course: str
@@ -30,6 +30,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     participant: str | None = None
     certificate: str | None = None
     valid: tuple[Days, ...] = ()
+    author: str | None = None
 
 
 class CourseIsWithdrawn(Refused):
@@ -98,7 +99,7 @@ def evolve(known: Training | None, event: TrainingCommand) -> Training:
             begun = known or Training(
                 partner=event.partner, course=event.course, participant=event.participant, state="enrolled"
             )
-            return msgspec.structs.replace(begun, state="enrolled")
+            return msgspec.structs.replace(begun, state="enrolled", author=event.author)
         case TrainingCompleted():
             days = Days(_day(event.time), event.expires)
             return Training(
@@ -108,6 +109,7 @@ def evolve(known: Training | None, event: TrainingCommand) -> Training:
                 state="completed",
                 certificate=event.certificate,
                 valid=tuple(_united([*(known.valid if known else ()), days])),
+                author=event.author,
             )
         case _:
             assert_never(event)

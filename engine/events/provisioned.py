@@ -17,6 +17,7 @@ class ProvisioningEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=
     content: str | None = None
     service: str | None = None
     product: str | None = None
+    author: str | None = None
 
 
 class ProvisioningOrdered(ProvisioningEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -24,7 +25,6 @@ class ProvisioningOrdered(ProvisioningEvent, frozen=True, kw_only=True, omit_def
 
     NAME: ClassVar[str] = "provisioning.ordered"
     due: datetime
-    author: str | None = None
 
 
 class ProvisioningDone(ProvisioningEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

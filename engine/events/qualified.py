@@ -29,6 +29,7 @@ class QualificationSubmitted(QualificationEvent, frozen=True, kw_only=True, omit
     valid_from: date
     valid_to: date | None = None
     evidence: str | None = None
+    author: str | None = None
 
 
 class QualificationApproved(QualificationEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

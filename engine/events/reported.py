@@ -28,6 +28,7 @@ class CaseEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True, gc
     product: str | None = None
     service: str | None = None
     severity: str | None = None
+    author: str | None = None
 
 
 class CaseOpened(CaseEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -86,6 +87,7 @@ class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True
     KEY: ClassVar[tuple[str, ...]] = ("partner", "course", "participant")
     course: str
     participant: str | None = None
+    author: str | None = None
 
     @property
     def named(self) -> str:
@@ -113,6 +115,7 @@ class ContentEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True,
     KEY: ClassVar[tuple[str, ...]] = ("partner", "content")
     content: str
     product: str | None = None
+    author: str | None = None
 
 
 class ContentSubmitted(ContentEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

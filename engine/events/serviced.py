@@ -39,6 +39,7 @@ class ServiceStep(ServiceEvent, frozen=True, kw_only=True, omit_defaults=True, g
     """A step that holds from `day` on."""
 
     day: date
+    author: str | None = None
 
 
 class ServiceTrialStarted(ServiceStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -95,6 +96,7 @@ class DepositEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True,
     KEY: ClassVar[tuple[str, ...]] = ("contract",)
     amount: int
     currency: str
+    author: str | None = None
 
 
 class DepositPaid(DepositEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -36,7 +36,7 @@ WITHOUT_DAY = frozenset({"applied", "approved", "rejected", "suspension_proposed
 
 
 def told(name: str, day: int) -> Any:
-    said: dict[str, Any] = {"service": "S-1", "partner": "P-1", "contract": "C-1"}
+    said: dict[str, Any] = {"service": "S-1", "partner": "P-1", "contract": "C-1", "author": "Li"}
     if name not in WITHOUT_DAY:
         said |= {"day": f"2026-10-{day:02}"}
     match name:

@@ -14,7 +14,7 @@ __all__ = ["settle", "store"]
 
 
 def service(step: str, of: str, **said: Any) -> bytes:
-    data = {"partner": "P-1", "contract": "C-1", "service": of} | said
+    data = {"partner": "P-1", "contract": "C-1", "service": of, "author": "zoe"} | said
     return message(f"service.{step}", f"{step}-{of}", data, "2026-10-01T00:00:00Z")
 
 

@@ -17,7 +17,12 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 def test_content_is_reviewed_and_published_and_an_order_done_late(settle: Settle) -> None:
     settle("ingest", str(EXAMPLES / "content.jsonl"))
     assert settle("content", "publish", "P-content", "song", "--time", "2026-10-06T08:00:00Z").status == 1
-    assert settle("content", "review", "P-content", "song", "--approve", "--time", "2026-10-05T14:00:00Z").status == 0
+    assert (
+        settle(
+            "content", "review", "P-content", "song", "--approve", "--by", "bob", "--time", "2026-10-05T14:00:00Z"
+        ).status
+        == 0
+    )
     assert settle("content", "publish", "P-content", "song", "--time", "2026-10-06T08:00:00Z").status == 0
     assert settle("provisioning", "done", "P-content", "O-song", "--time", "2026-10-06T08:00:00Z").status == 0
     (song,) = settle("content", "list", "--partner", "P-content", "--json").json
@@ -43,11 +48,12 @@ def test_a_case_goes_through_its_life_by_command(settle: Settle) -> None:
     assert settle("case", "open", "K", *about, "--time", "2026-10-09T09:00:00Z").status == 0
     for step, time in (("acknowledge", "09T09:01"), ("escalate", "09T09:02"), ("answer", "12T02:00"), ("close", "12T03:00"),
                        ("reopen", "12T04:00")):  # fmt: skip
-        assert settle("case", step, "K", "--time", f"2026-10-{time}:00Z").status == 0, step
+        assert settle("case", step, "K", "--by", "ann", "--time", f"2026-10-{time}:00Z").status == 0, step
     told = settle("case", "show", "K", "--json").json
     # Friday 17:00 to 18:00 and Monday 9:00 to 10:00 in Shanghai.
     assert (told["state"], told["minutes"], told["on_time"], told["version"]) == ("reopened", "120", True, 6)
-    refused = settle("case", "reopen", "K")
+    assert told["author"] == "ann"
+    refused = settle("case", "reopen", "K", "--by", "ann")
     assert "case.answered or case.escalated or case.closed is possible" in " ".join(refused.err.split())
     assert settle("case", "answer", "K-9").status == 1
     assert [each["case"] for each in settle("case", "list", "--json").json] == ["K"]

@@ -120,7 +120,7 @@ def agency(settle: Settle, tmp_path: Path) -> Settle:
         registered(), registered("P-2"), signed(**terms), signed("C-2", partner="P-2", **terms),
         charged("1", amount="61000", currency="USD"), charged("2", "C-2", amount="1000", currency="USD"),
         message("training.completed", "t", {"partner": "P-1", "course": "safety"}),
-        message("case.closed", "c", {"case": "X", "partner": "P-2", "kind": "complaint", "upheld": True}),
+        message("case.closed", "c", {"case": "X", "partner": "P-2", "kind": "complaint", "upheld": True, "author": "Wu"}),
     ]  # fmt: skip
     events.write_bytes(b"\n".join(lines))
     assert settle("rulebook", "publish", str(LIBRARY / "agency-commission.yaml")).status == 0

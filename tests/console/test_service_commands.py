@@ -27,23 +27,25 @@ def test_a_service_is_entered_and_left_from_the_command_line(settle: Settle) -> 
         "propose-suspension S-entry --by Li --reason veto --cause agents@2026-10",
         "reject-suspension S-entry --by Wu --reason mended",
         "suspend S-entry --day 2026-11-04 --by Wu --reason again",
-        "resume S-entry --day 2026-11-06",
-        "request-exit S-entry --day 2026-11-12 --reason sold",
-        "clear S-entry --day 2026-11-15",
+        "resume S-entry --day 2026-11-06 --by Wu",
+        "request-exit S-entry --day 2026-11-12 --by Wu --reason sold",
+        "clear S-entry --day 2026-11-15 --by Wu",
     ):
         ran = settle("service", *command.split(), "--time", "2026-11-20T09:00:00Z")
         assert ran.status == 0, (command, ran.err)
-    refused = settle("service", "trial", "S-entry", "--day", "2026-11-20")
+    refused = settle("service", "trial", "S-entry", "--day", "2026-11-20", "--by", "Wu")
     assert refused.status == 1
     assert "is clearing, so service.trial_started does not apply; from there service.exited is possible" in refused.err
-    assert settle("deposit", "return", "C-entry", "100", "--currency", "CNY").status == 0
+    assert settle("deposit", "return", "C-entry", "100", "--currency", "CNY", "--by", "Wu").status == 0
     assert settle("service", "exit", "S-entry", "--day", "2026-11-20", "--by", "Wu").status == 0
     assert settle("deposit", "show", "C-entry", "--json").json["held"] == 400_000_000
     final = settle("statement", "C-entry", "2026-11")
     assert "final: the last service was left on 2026-11-20" in final.out
     # 130 of October, 50% of the 80 of 3 November, and what is left of the deposit.
     assert "570.00 CNY" in final.out
-    assert "there is no service S-none" in settle("service", "launch", "S-none", "--day", "2026-11-20").err
+    assert (
+        "there is no service S-none" in settle("service", "launch", "S-none", "--day", "2026-11-20", "--by", "Wu").err
+    )
     assert "contract C-none is not signed" in settle("deposit", "pay", "C-none", "1", "--currency", "CNY").err
-    over = settle("service", "launch", "S-entry", "--day", "2026-12-01")
+    over = settle("service", "launch", "S-entry", "--day", "2026-12-01", "--by", "Wu")
     assert "nothing can follow from there" in over.err

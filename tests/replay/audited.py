@@ -77,7 +77,7 @@ def assessed(store: Store) -> Periods:
     """Scores, one of them computed again and one overridden, and the grades that follow from them."""
     chains.assessed(store)
     close(store, OCTOBER)
-    complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True}
+    complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True, "author": "Wu"}
     take(
         store,
         *(message("case.closed", f"y{i}", complaint | {"case": f"Y-{i}"}, "2026-10-30T00:00:00Z") for i in range(9)),

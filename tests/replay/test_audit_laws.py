@@ -74,7 +74,7 @@ class _Shared(histories._World):
                 take(self.store, message("usage.recorded", id_, data, f"2026-{month}-07T00:00:00Z"))
             case "complain":
                 contract, month, names = of
-                case = {"case": id_, "partner": PARTNERS[contract], "kind": "complaint", "upheld": True}
+                case = {"case": id_, "partner": PARTNERS[contract], "kind": "complaint", "upheld": True, "author": "Wu"}
                 case |= {"contract": contract} if names else {}
                 take(self.store, message("case.closed", id_, case, f"2026-{month}-08T00:00:00Z"))
             case "sign":

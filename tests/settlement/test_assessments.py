@@ -65,7 +65,7 @@ DISMISSED = {"granted": False, "reason": "it was one", "approver": "bob"}
 
 
 def complaint(id: str, **said: Any) -> bytes:
-    data = {"case": id, "partner": "P-1", "kind": "complaint", "upheld": True}
+    data = {"case": id, "partner": "P-1", "kind": "complaint", "upheld": True, "author": "Wu"}
     return message("case.closed", f"close-{id}", data | said, "2026-10-05T00:00:00Z")
 
 

@@ -31,7 +31,7 @@ MODEL = {
 
 
 def case(step: str, time: str, id: str = "K-1", **said: Any) -> bytes:
-    data = {"case": id, "partner": "P-1", "kind": "complaint", "contract": "C-1"} | said
+    data = {"case": id, "partner": "P-1", "kind": "complaint", "contract": "C-1", "author": "Wu"} | said
     return message(f"case.{step}", f"{step}-{id}-{time}", {k: v for k, v in data.items() if v is not None}, time)
 
 

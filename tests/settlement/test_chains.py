@@ -201,7 +201,7 @@ def assessed(store: Store) -> None:
     take(store, registered(), registered("P-2"), signed(valid_from="2026-10-01"))
     take(store, signed("C-2", partner="P-2", valid_from="2026-10-01"))
     take(store, book(ASSESSED, measures=MEASURES), charge("1", "1000", 10), charge("2", "1000", 10, "C-2"))
-    complaint = {"case": "X", "partner": "P-2", "kind": "complaint", "upheld": True}
+    complaint = {"case": "X", "partner": "P-2", "kind": "complaint", "upheld": True, "author": "Wu"}
     take(
         store,
         *(message("case.closed", f"c{i}", complaint | {"case": f"X-{i}"}, "2026-10-05T00:00:00Z") for i in range(8)),
@@ -273,7 +273,7 @@ def test_scores_and_closings_are_in_the_log_and_in_the_balance_of_the_status(sto
 def test_a_score_is_computed_again_where_somebody_asks(store: Store) -> None:
     assessed(store)
     closing.close(store, OCTOBER, NOW)
-    complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True}
+    complaint = {"case": "Y", "partner": "P-1", "kind": "complaint", "upheld": True, "author": "Wu"}
     take(
         store,
         *(message("case.closed", f"y{i}", complaint | {"case": f"Y-{i}"}, "2026-10-30T00:00:00Z") for i in range(9)),

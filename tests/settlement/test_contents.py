@@ -23,7 +23,8 @@ MODEL = {
 
 
 def content(step: str, time: str, name: str = "song", **said: Any) -> bytes:
-    data = {"partner": "P-1", "content": name, "contract": "C-1"} | said
+    author = "Wu" if step == "reviewed" else "Li"
+    data = {"partner": "P-1", "content": name, "contract": "C-1", "author": author} | said
     return message(f"content.{step}", f"{step}-{name}-{time}", data, time)
 
 
@@ -73,6 +74,18 @@ def test_content_published_elsewhere_counts_from_there_and_its_life_is_strict_fr
     assert (kept(store), counted(store)) == ([], 1)
     take(store, content("reviewed", "2026-10-04T00:00:00Z", approved=False))
     assert kept(store) == [("suspended", "wrong-state")]
+
+
+def test_content_is_approved_by_somebody_other_than_who_submitted_it(store: Store) -> None:
+    ready(store)
+    take(store, content("submitted", "2026-10-01T00:00:00Z"))
+    take(store, content("reviewed", "2026-10-02T00:00:00Z", approved=True, author="Li"))
+    assert kept(store) == [("suspended", "own-approval")]
+    take(store, content("reviewed", "2026-10-03T00:00:00Z", approved=False, author="Li"))
+    # Rejecting it takes nobody else, and a submission that names nobody may be approved by anybody.
+    take(store, message("content.submitted", "again", {"partner": "P-1", "content": "song"}, "2026-10-04T00:00:00Z"))
+    take(store, content("reviewed", "2026-10-05T00:00:00Z", approved=True, author="Li"))
+    assert kept(store) == [("suspended", "own-approval")]
 
 
 def test_content_is_not_withdrawn_before_it_is_published(store: Store) -> None:

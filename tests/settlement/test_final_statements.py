@@ -57,7 +57,7 @@ def left(day: str = "2026-11-20", service: str = "S-1") -> tuple[bytes, ...]:
 
 
 def deposit(what: str, amount: str, id: str = "") -> bytes:
-    data = {"partner": "P-1", "contract": "C-1", "amount": amount, "currency": "CNY"}
+    data = {"partner": "P-1", "contract": "C-1", "amount": amount, "currency": "CNY", "author": "Li"}
     return message(f"deposit.{what}", id or f"{what}-{amount}", data)
 
 
@@ -158,7 +158,7 @@ def test_penalties_that_remain_are_taken_out_of_the_deposit(store: Store) -> Non
     penal = "  - {name: payable, amount: 10% * sales - 40 * complaints, round: half_up}\n"
     complaints = ", complaints: {event: case.closed, count: events}"
     take(store, *live(), book(penal, measures=complaints), deposit("paid", "100"), charge("1", "500", 11), *left())
-    case = {"partner": "P-1", "contract": "C-1", "kind": "complaint"}
+    case = {"partner": "P-1", "contract": "C-1", "kind": "complaint", "author": "Wu"}
     take(store, *(message("case.closed", f"k{i}", case | {"case": f"K-{i}"}, "2026-11-14T00:00:00Z") for i in range(3)))
     # 50 are earned, 3 complaints cost 120: 70 remain, and 30 of the deposit go back.
     assert said(store, NOVEMBER)["payable"] == "-70.00"

@@ -28,7 +28,7 @@ _numbers = iter(range(1_000_000))
 
 def told(partner: str, number: int, step: tuple[tuple[str, str], str, bool, int]) -> bytes:
     (kind, name), of, yes, day = step
-    data: dict[str, Any] = {"partner": partner}
+    data: dict[str, Any] = {"partner": partner, "author": "Wu" if name == "reviewed" else "Li"}
     if kind == "case":
         data |= {"case": f"K {partner}", "kind": of} | ({"upheld": yes} if name == "closed" else {})
     else:

@@ -11,7 +11,7 @@ from consumers.suspense import recycle_ripe
 from engine.period import Period
 from engine.settlement import closing
 from engine.settlement.recording import Slice, record
-from engine.store import facts
+from engine.store import facts, relations
 from engine.store.database import Store
 from replay.audit.auditing import audit
 from replay.rebuild.running import rebuild
@@ -43,6 +43,17 @@ def step(name: str, **said: Any) -> bytes:
 
 def ready(store: Store) -> None:
     take(store, registered(), model(), signed(cooperation_model="sp"), submitted(), step("approved"))
+
+
+def test_a_qualification_is_approved_by_somebody_other_than_who_submitted_it(store: Store) -> None:
+    data = {"partner": "P-1", "qualification": "L-7", "type": "licence", "issuer": "MIIT", "valid_from": "2026-01-01"}
+    take(store, registered(), message("qualification.submitted", "1", data | {"author": "Wu"}), step("approved"))
+    assert kept(store) == [("suspended", "own-approval")]
+    take(store, step("approved", author="Li"))
+    assert kept(store) == [("suspended", "own-approval")]
+    with store.reading() as cursor:
+        (found,) = relations.listed(cursor, "qualification")
+    assert (found.state.state, found.state.author) == ("approved", "Li")
 
 
 def test_events_count_only_while_the_qualification_is_valid(store: Store) -> None:

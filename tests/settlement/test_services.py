@@ -51,7 +51,7 @@ def by_phase(version: int = 1) -> bytes:
 
 
 def step(what: str, id: str = "", service: str = "S-1", **said: Any) -> bytes:
-    named = {"service": service, "partner": "P-1", "contract": "C-1"}
+    named = {"service": service, "partner": "P-1", "contract": "C-1", "author": "Li"}
     return message(f"service.{what}", id or f"{service}-{what}-{said}", named | said)
 
 
@@ -134,7 +134,7 @@ def test_a_contract_without_a_service_stays_as_it_is_and_products_are_told_apart
         (step("launched", day="2026-10-04"), "day-too-early"),
         (applied(id="again"), "wrong-state"),
         (applied("S-2", products=["game"]), "product-not-covered"),
-        (message("service.launched", "x", {"service": "S-1", "partner": "P-1", "contract": "C-2", "day": "2026-10-09"}),
+        (message("service.launched", "x", {"service": "S-1", "partner": "P-1", "contract": "C-2", "day": "2026-10-09", "author": "Li"}),
          "other-partner"),
         (step("suspension_rejected", author="Wu", reason="mended"), "not-there"),
     ],
@@ -143,6 +143,13 @@ def test_what_does_not_follow_is_suspended(store: Store, asked: bytes, code: str
     take(store, registered(), signed(products=["ringtone"]), signed("C-2"), *on_trial("2026-10-05"))
     take(store, asked)
     assert kept(store) == [("suspended", code)]
+
+
+def test_an_application_is_approved_by_somebody_other_than_who_applied(store: Store) -> None:
+    take(store, registered(), signed(), applied(), step("reviewed", "own", approved=True, author="Li"))
+    assert kept(store) == [("suspended", "own-approval")]
+    take(store, approved(), step("launched", day="2026-10-01"))
+    assert kept(store) == [("suspended", "own-approval")]
 
 
 def test_a_proposed_suspension_is_confirmed_by_somebody_else(store: Store) -> None:
