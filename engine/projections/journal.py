@@ -179,17 +179,6 @@ def _advances(given: Json) -> Decimal:
     return _sum(Decimal(row[4]) for row in given["facts"] if row[0] == "advance.paid" and row[1] == "amount")
 
 
-def advances_paid(position: int, last: date, version: Version, before: Version | None) -> Entry | None:
-    """The advances that the partner was paid in the period, as far as they were not posted with the version before."""
-    said = version.statement
-    paid = difference(_advances(version.given), _ZERO if before is None else _advances(before.given))
-    postings = [
-        Posting(ADVANCES, said["partner"], paid, said["currency"]), Posting(BANK, "", -paid, said["currency"])
-    ]  # fmt: skip
-    period = f"{said['period']['from']}/{said['period']['to']}"
-    return entry(position, last, said["contract"], period, "advances paid", postings)
-
-
 def published(position: int, day: date, statement: Json) -> Entry | None:
     """A published statement: what is due with it, adjustments of earlier periods and all, is payable from now on."""
     postings = []

@@ -14,6 +14,7 @@ import polars as pl
 
 from engine.aggregates.screening import SENTENCES, screened, shut_out
 from engine.events import (
+    AdvancePaid,
     CaseEvent,
     ContractSigned,
     ContractTerminated,
@@ -38,11 +39,12 @@ from engine.store.database import Rows
 class Decision(NamedTuple):
     """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them.
 
-    `told` are the others among them, each with its index.
+    `told` are the others among them, `advances` those of the volume that pay one, each with its index.
     """
 
     accepted: list[tuple[bytes, str, bytes]]
     told: list[tuple[int, Event]]
+    advances: list[tuple[int, AdvancePaid]]
     refusals: list[Refusal]
     facts: pl.DataFrame
     arrived: tuple[str, ...]
@@ -89,12 +91,14 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
         for seq, event, state in fresh
         if seq not in refused
     ]
-    told_accepted = [
-        (index, desk.decided.get(seq, event))
-        for index, (seq, event) in enumerate((seq, event) for seq, event, _ in fresh if told and seq not in refused)
-        if not isinstance(event, StreamedEvent)
-    ]
-    return Decision(accepted, told_accepted, list(refused.values()), facts, tuple(desk.arrived))
+    told_accepted: list[tuple[int, Event]] = []
+    advances: list[tuple[int, AdvancePaid]] = []
+    for index, (seq, event) in enumerate((seq, event) for seq, event, _ in fresh if seq not in refused):
+        if not isinstance(event, StreamedEvent):
+            told_accepted.append((index, desk.decided.get(seq, event)))
+        elif isinstance(event, AdvancePaid):
+            advances.append((index, event))
+    return Decision(accepted, told_accepted, advances, list(refused.values()), facts, tuple(desk.arrived))
 
 
 def stream_of(event: Event) -> bytes:

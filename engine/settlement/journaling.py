@@ -7,7 +7,15 @@ from datetime import date, timedelta
 
 import msgspec
 
-from engine.events import DepositPaid, DepositReturned, DiscrepancyResolved, Event, StatementPaid, StatementPublished
+from engine.events import (
+    AdvancePaid,
+    DepositPaid,
+    DepositReturned,
+    DiscrepancyResolved,
+    Event,
+    StatementPaid,
+    StatementPublished,
+)
 from engine.money import decimal_of_micros
 from engine.period import Period, day_in
 from engine.projections import journal
@@ -16,6 +24,7 @@ from engine.rules.model import Rulebook
 from engine.rules.steps import Advance, Tax
 from engine.settlement.books import Books
 from engine.store import journal as store
+from engine.store import registry
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.statements import Issued
@@ -33,15 +42,12 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
     for each in issued:
         version = _version(each, terms)
         last = each.end - timedelta(days=1)
-        before = None
         if each.version == 1:
             entries.append(journal.closed(each.own_position, last, version))
         else:
             earlier = statement_store.issued(cursor, each.contract, each.period, each.version - 1)
             assert earlier is not None, (each.contract, each.period, each.version)
-            before = _version(earlier, terms)
-            entries.append(journal.restated(each.own_position, last, version, before))
-        entries.append(journal.advances_paid(each.own_position, last, version, before))
+            entries.append(journal.restated(each.own_position, last, version, _version(earlier, terms)))
     return [each for each in entries if each is not None]
 
 
@@ -49,6 +55,21 @@ def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """Keeps the entries of (position, event) that tell of payments. The caller holds the writers' lock."""
     entries = [entry for at, event in told if (entry := _told(cursor, at, event)) is not None]
     store.save(cursor, entries)
+
+
+def keep_advances(cursor: Rows, paid: Sequence[tuple[int, AdvancePaid]]) -> None:
+    """Keeps the entries of advances at (position, event). The caller holds the writers' lock."""
+    known = registry.contracts(cursor, {event.contract for _, event in paid}) if paid else {}
+    entries: list[Entry | None] = []
+    for position, event in paid:
+        assert event.amount is not None, event
+        assert event.currency is not None, event
+        contract = known[event.contract]
+        advances, bank = (journal.ADVANCES, contract.partner), (journal.BANK, "")
+        transfer = Transfer(advances, bank, decimal_of_micros(event.amount), event.currency)
+        day = day_in(contract.time_zone, event.time)
+        entries.append(journal.entry(position, day, event.contract, "", event.NAME, transfer.postings))
+    store.save(cursor, [each for each in entries if each is not None])
 
 
 def _told(cursor: Rows, position: int, event: Event) -> Entry | None:

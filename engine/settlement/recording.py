@@ -280,6 +280,7 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     told = [(first + index, event) for index, event in decision.told]
     folding.keep(cursor, told)
     journaling.keep_told(cursor, told)
+    journaling.keep_advances(cursor, [(first + index, event) for index, event in decision.advances])
     folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)
     for _, event in decision.told:
         if isinstance(event, PartnerContactErased):

@@ -12,6 +12,7 @@ from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
 from engine.events import (
     VOLUME,
+    AdvancePaid,
     ContractEvent,
     Event,
     PartnerRegistered,
@@ -101,6 +102,10 @@ class _Reading:
             authorised = allotting.before(self._cursor, told)
             if told:
                 self._keep(told)
+            paid = [(each.position, decoded(each.name, each.state)) for each in page if each.name == AdvancePaid.NAME]
+            journaling.keep_advances(
+                self._cursor, [(at, event) for at, event in paid if isinstance(event, AdvancePaid)]
+            )
             allotting.count(self._cursor, page, authorised)
             self._seal(page)
             yield [(each.position, each.name, each.state) for each in page if each.name in VOLUME]

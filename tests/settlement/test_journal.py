@@ -67,6 +67,24 @@ def test_a_closed_statement_is_an_expense_that_is_owed_held_and_withheld(store: 
     }, "the advance of 300 is paid and recouped at once"  # fmt: skip
 
 
+def test_an_advance_is_an_asset_from_the_day_on_which_it_is_paid(store: Store) -> None:
+    take(store, registered(), signed(valid_from="2026-10-01", time_zone="Asia/Shanghai"), book(BOOK, measures=MEASURES))
+    data = {"contract": "C-1", "amount": "300", "currency": "CNY"}
+    take(store, message("advance.paid", "a", data, "2026-10-02T17:00:00Z"))  # the 3rd in Shanghai
+    assert balances(store) == {"advances": "300", "bank": "-300"}
+    assert balances(store, at=date(2026, 10, 2)) == {}
+    take(store, charge("1", "100", 10))  # 45 of the share recoup as much of it
+    closing.close(store, OCTOBER, NOW)
+    october = {"share expense": "50", "withheld tax": "-5", "advances": "255", "bank": "-300"}
+    assert balances(store) == october
+    # A second one, of a month that is closed: paid then, and no statement has to say so first.
+    take(store, message("advance.paid", "b", data, "2026-10-05T08:00:00Z"))
+    assert balances(store) == october | {"advances": "555", "bank": "-600"}
+    restate(store, NOW)
+    assert balances(store) == october | {"advances": "555", "bank": "-600"}
+    assert rebuild(store).equal
+
+
 def test_what_matures_is_owed_in_the_next_period(store: Store) -> None:
     october(store)
     take(store, charge("2", "200", 11))  # share 100, tax 10, earned 90, held; October's 150 have matured
