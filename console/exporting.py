@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from console.journaling import export_beancount
+from console.noting import Agent
 from console.rulebook_files import read
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
@@ -47,12 +48,13 @@ def invoice(
     operator: Annotated[Path, OPERATOR],
     format_: Annotated[Format, typer.Option("--format", help="ubl, cii, or facturx (a PDF).")] = Format.facturx,
     currency: Annotated[str | None, typer.Option("--currency", help="Where several are due, which.")] = None,
+    agent: Agent = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """The settlement note of an invoiced statement, as a self-billed invoice by EN 16931."""
     ours = _operator(operator)
     with opened() as store, store.reading() as cursor:
-        note = note_for(store, cursor, contract, period_of(period), ours, currency)
+        note = note_for(store, cursor, contract, period_of(period), ours, currency, agent)
     write = {Format.ubl: invoice_ubl, Format.cii: invoice_cii, Format.facturx: invoice_facturx}[format_]
     document = write(note)
     _write(file, document)

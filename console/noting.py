@@ -35,6 +35,9 @@ app.command("of", hidden=True)(settling.statement)
 Contract = Annotated[str, typer.Argument(help="The contract's id.")]
 OfPeriod = Annotated[str, PERIOD]
 AsJson = Annotated[bool, JSON]
+Agent = Annotated[
+    str | None, typer.Option("--agent", help="Of the share of this party, such as parent: an agent above the partner.")
+]
 Day = Annotated[str, typer.Option("--day", help="Its day, such as 2026-11-20.")]
 _SHOWN = 20
 
@@ -48,11 +51,12 @@ def publish(
         str | None,
         typer.Option("--party", help="Which party of the statement the partner is, where there are several."),
     ] = None,
+    agent: Agent = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a closed statement to its partner."""
-    _record("published", contract, period, {"author": by, "party": party}, time, as_json=as_json)
+    _record("published", contract, period, {"author": by, "party": party, "agent": agent}, time, as_json=as_json)
 
 
 @app.command()
@@ -65,14 +69,16 @@ def dispute(
         list[str] | None,
         typer.Option("--line", metavar="LINE[=AMOUNT]", help="What is wrong, and the partner's figure."),
     ] = None,
+    agent: Agent = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """The partner does not agree. Each line that it names has to be decided before the statement can be confirmed."""
     said = {"contract": contract, "period": str(period_of(period)), "author": by}
+    about = said if agent is None else said | {"agent": agent}
     figures = [each.partition("=")[::2] for each in line or []]
     lines = [name.strip() for name, _ in figures]
-    asked = [Asked("statement.disputed", said | {"reason": reason, "lines": lines}, time)]
+    asked = [Asked("statement.disputed", about | {"reason": reason, "lines": lines}, time)]
     asked += [
         Asked("discrepancy.opened", said | {"line": name.strip(), "theirs": theirs.strip() or None}, time)
         for name, theirs in figures
@@ -80,21 +86,31 @@ def dispute(
     with opened() as store:
         ask(store, asked, clock)
     if as_json:
-        print_json({"recorded": "statement.disputed", "lines": lines} | said)
+        print_json({"recorded": "statement.disputed", "lines": lines} | about)
     else:
         out.print(f"recorded statement.disputed, and {len(lines)} discrepancies")
 
 
 @app.command()
-def confirm(contract: Contract, period: OfPeriod, by: By, time: Time = None, as_json: AsJson = False) -> None:
+def confirm(
+    contract: Contract, period: OfPeriod, by: By, agent: Agent = None, time: Time = None, as_json: AsJson = False
+) -> None:
     """The partner agrees."""
-    _record("confirmed", contract, period, {"author": by}, time, as_json=as_json)
+    _record("confirmed", contract, period, {"author": by, "agent": agent}, time, as_json=as_json)
 
 
 @app.command()
-def invoice(contract: Contract, period: OfPeriod, by: By, day: Day, time: Time = None, as_json: AsJson = False) -> None:
+def invoice(
+    contract: Contract,
+    period: OfPeriod,
+    by: By,
+    day: Day,
+    agent: Agent = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
     """The self-billed invoice is made."""
-    _record("invoiced", contract, period, {"author": by, "day": day}, time, as_json=as_json)
+    _record("invoiced", contract, period, {"author": by, "day": day, "agent": agent}, time, as_json=as_json)
 
 
 @app.command()
@@ -106,18 +122,21 @@ def pay(
     currency: Annotated[str, typer.Option("--currency")],
     reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
     day: Day,
+    agent: Agent = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """What is due was paid, whole."""
-    said = {"author": by, "amount": amount, "currency": currency, "reference": reference, "day": day}
+    said = {"author": by, "agent": agent, "amount": amount, "currency": currency, "reference": reference, "day": day}
     _record("paid", contract, period, said, time, as_json=as_json)
 
 
 @app.command()
-def settle(contract: Contract, period: OfPeriod, by: By, time: Time = None, as_json: AsJson = False) -> None:
+def settle(
+    contract: Contract, period: OfPeriod, by: By, agent: Agent = None, time: Time = None, as_json: AsJson = False
+) -> None:
     """Nothing is left to be done."""
-    _record("settled", contract, period, {"author": by}, time, as_json=as_json)
+    _record("settled", contract, period, {"author": by, "agent": agent}, time, as_json=as_json)
 
 
 @app.command("list")
@@ -144,7 +163,8 @@ def show_all(
     for each in found[: limit or None]:
         due = "\n".join(f"{row['amount']} {row['currency']}" for row in each["due"])
         days = [each.get(name, "") for name in ("dispute_until", "pay_by")]
-        table.add_row(each["contract"], each["period"], each["state"], each["day"], due, *days)
+        named = each["contract"] + (f" ({each['agent']})" if each.get("agent") else "")
+        table.add_row(named, each["period"], each["state"], each["day"], due, *days)
     out.print(table)
     out.print(f"{len(found):,} found" + (f", {limit} shown (--limit 0 shows all)" if 0 < limit < len(found) else ""))
 

@@ -132,6 +132,8 @@ def print_note(note: dict[str, Any]) -> None:
         days = {"dispute_until": "may be disputed up to", "pay_by": "to be paid by"}
         told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
     out.print(f"note   {'; '.join(told)}", soft_wrap=True)
+    for each in note["agents"]:
+        out.print(f"       {each['party']} ({each['partner']}): {each['state'] or 'not published'}", soft_wrap=True)
     for each in note["open_discrepancies"]:
         out.print(f"       line {each} is disputed and not decided; settle discrepancy list", soft_wrap=True)
 

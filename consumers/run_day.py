@@ -100,13 +100,13 @@ def _take(store: Store, steps: list[Step], clock: Clock) -> dict[_Of, Waits]:
             for each in steps:
                 found |= _take(store, [each], clock)
             return found
-        contract, period, type_ = _of(steps[0])
-        return {(contract, period, type_): Waits(contract, period, refusal.code, str(refusal))}
+        contract, period, _, _ = of = _of(steps[0])
+        return {of: Waits(contract, period, refusal.code, str(refusal))}
     return {}
 
 
-_Of = tuple[str, str, str]  # contract, period and step
+_Of = tuple[str, str, str | None, str]  # contract, period, agent and step
 
 
 def _of(step: Step) -> _Of:
-    return step.data["contract"], step.data["period"], step.type
+    return step.data["contract"], step.data["period"], step.data.get("agent"), step.type

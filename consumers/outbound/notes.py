@@ -74,15 +74,19 @@ def _tax(said: object) -> Tax:
 
 
 def note_for(
-    store: Store, cursor: Rows, contract: str, period: Period, operator: Operator, currency: str | None = None
-) -> SettlementNote:
-    """The settlement note of an invoiced statement. Raises CannotInvoice, and what reading a bank account raises."""
-    note = _invoiced(cursor, contract, str(period))
+    store: Store, cursor: Rows, contract: str, period: Period, operator: Operator, currency: str | None = None,
+    agent: str | None = None,
+) -> SettlementNote:  # fmt: skip
+    """The settlement note of an invoiced statement, or of the share of an agent above.
+
+    Raises CannotInvoice, and what reading a bank account raises.
+    """
+    note = _invoiced(cursor, contract, str(period), agent)
     statement = view(cursor, contract, period).statement
     corrects = {
         each["period"]: Reference(found.number, found.invoiced)
         for each in statement["adjustments"]
-        if (found := _note(cursor, contract, each["period"])) and found.number and found.invoiced
+        if (found := _note(cursor, contract, each["period"], agent)) and found.number and found.invoiced
     }
     parties = (note.party,) if note.party in {each["party"] for each in statement["due"][0]["parties"]} else ()
     assert note.number is not None, note
@@ -94,8 +98,8 @@ def note_for(
     return note_of(statement, terms)
 
 
-def _invoiced(cursor: Rows, contract: str, period: str) -> Note:
-    note = _note(cursor, contract, period)
+def _invoiced(cursor: Rows, contract: str, period: str, agent: str | None) -> Note:
+    note = _note(cursor, contract, period, agent)
     if note is None or note.number is None:
         state = "was not published" if note is None else f"is {note.state}"
         raise CannotInvoice(
@@ -104,8 +108,8 @@ def _invoiced(cursor: Rows, contract: str, period: str) -> Note:
     return note
 
 
-def _note(cursor: Rows, contract: str, period: str) -> Note | None:
-    key = ("note", joined(contract, period))
+def _note(cursor: Rows, contract: str, period: str, agent: str | None) -> Note | None:
+    key = ("note", joined(contract, period, *([] if agent is None else [agent])))
     found = relations.known(cursor, [key]).get(key)
     return None if found is None else found.state
 

@@ -13,11 +13,15 @@ LINES_MAX = 1_000
 
 
 class Note(Told):
-    """A step in the life of the issued statement of a contract and period. `author` takes it."""
+    """A step in the life of the issued statement of a contract and period. `author` takes it.
+
+    `agent` is the party, such as `parent`, of an agent above the contract's whose share the step is about.
+    """
 
     contract: Text
     period: PeriodName
     author: Text
+    agent: Text | None = None
 
 
 class StatementPublishedData(Note):
@@ -31,6 +35,14 @@ class StatementDisputedData(Note):
 
     reason: Text
     lines: Annotated[tuple[Text, ...], Field(max_length=LINES_MAX)] = ()
+
+    @model_validator(mode="after")
+    def _an_agent_disputes_its_share(self) -> Self:
+        if self.agent is not None and self.lines:
+            raise ValueError(
+                "lines are disputed with the contract's partner; an agent above says in the reason what is wrong"
+            )
+        return self
 
 
 class StatementConfirmedData(Note):

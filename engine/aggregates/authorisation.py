@@ -18,6 +18,7 @@ from engine.money import decimal_of_micros, plain
 
 AuthorisationCommand = AuthorisationGranted | AuthorisationRevoked
 KIND: Final = "authorisation"
+PARENT: Final = "parent"
 # From this day on events of a contract that has an authorisation need one: from the first day that events may have.
 _ALWAYS = date(1970, 1, 1)
 
@@ -188,6 +189,12 @@ def ancestors(known: Authorisation, look: Look) -> Iterator[Authorisation]:
     while known.parent is not None:
         known = look(KIND, known.parent)
         yield known
+
+
+def agents(known: Authorisation, look: Look) -> dict[str, str]:
+    """The partners above the agent's, by the names of their parties in a split: `parent`, `parent 2` and so on upwards."""
+    chain = (each.partner for each in ancestors(known, look))
+    return {PARENT if at == 1 else f"{PARENT} {at}": partner for at, partner in enumerate(chain, 1)}
 
 
 def counted(meter: str | None) -> str:

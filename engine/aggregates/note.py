@@ -18,6 +18,7 @@ from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
 from engine.events import (
+    Agent,
     StatementConfirmed,
     StatementDisputed,
     StatementInvoiced,
@@ -47,7 +48,8 @@ class Payment(msgspec.Struct, frozen=True):
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`state` is published, disputed, confirmed, invoiced, paid or settled; `day` is that of the last step.
 
-    `lines` are those that were disputed. `due` is what the partner gets, by currency.
+    `lines` are those that were disputed. `due` is what the partner gets, by currency. `agents` have notes of their own; `agent`
+    is the party of the one whose note this is.
     """
 
     contract: str
@@ -69,6 +71,8 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by_default: bool = False
     number: str | None = None
     invoiced: date | None = None
+    agent: str | None = None
+    agents: tuple[Agent, ...] = ()
     payments: tuple[Payment, ...] = ()
 
     @property
@@ -96,6 +100,12 @@ class OpenDiscrepancies(Refused):
 
 class OtherNumber(Refused):
     code = "other-invoice-number"
+
+
+class AgentsNotPublished(Refused):
+    """Agents above get a share of the statement, and were not told yet."""
+
+    code = "agents-not-published"
 
 
 class NothingDue(Refused):
@@ -135,6 +145,8 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
     `payout_held` of a partner, where it has that, says why nothing is paid to it now; None where it is.
     """
     what = f"the statement of {command.contract} for {command.period}"
+    if command.agent is not None:
+        what = f"{command.agent}'s share of {what}"
     if known is None:
         if not isinstance(command, StatementPublished):
             raise NotThere(
@@ -160,7 +172,7 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
         case StatementPaid():
             return _paid(what, known, command, look)
         case StatementSettled():
-            return _settled(what, known, command)
+            return _settled(what, known, command, look)
         case _:
             assert_never(command)
 
@@ -201,15 +213,15 @@ def _is_open(discrepancy: Any) -> bool:  # noqa: ANN401 - engine.aggregates.disc
     return discrepancy is None or discrepancy.state in {"open", "assigned"}
 
 
-def number_of(contract: str, period: str) -> str:
+def number_of(contract: str, period: str, agent: str | None = None) -> str:
     """The number of the self-billed invoice."""
-    return f"SN-{contract}-{period}"
+    return f"SN-{contract}-{period}" + ("" if agent is None else f"-{agent.replace(' ', '-')}")
 
 
 def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementInvoiced:
     if not known.unpaid:
         raise NothingDue(f"nothing is due by {what}, so there is no invoice; settle it (statement.settled) instead")
-    number = number_of(known.contract, known.period)
+    number = number_of(known.contract, known.period, known.agent)
     if command.number not in {None, number}:
         raise OtherNumber(
             f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
@@ -243,10 +255,17 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
     return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
 
 
-def _settled(what: str, known: Note, command: StatementSettled) -> StatementSettled:
+def _settled(what: str, known: Note, command: StatementSettled, look: Look) -> StatementSettled:
     if known.unpaid:
         raise NotPaid(
             f"{what} is {known.state}, and {_sums(known.unpaid)} is due; have it invoiced and paid first, and write this message off"
+        )
+    untold = [each for each in known.agents if look("note", joined(known.contract, known.period, each.party)) is None]
+    if untold:
+        raise AgentsNotPublished(
+            f"{what} has a share of {untold[0].party} ({untold[0].partner}), to whom it was not published; publish it "
+            f"(settle statement publish --agent '{untold[0].party}'), and this message is recycled by itself",
+            waits_for=f"note:{joined(known.contract, known.period, untold[0].party)}",
         )
     return command
 
@@ -299,6 +318,8 @@ def _begun(event: StatementPublished) -> Note:
         digest=event.digest,
         dispute_until=event.dispute_until,
         pay_by=event.pay_by,
+        agent=event.agent,
+        agents=event.agents,
     )
 
 

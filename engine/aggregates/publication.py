@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
-from engine.aggregates import cooperation_model
+from engine.aggregates import authorisation, cooperation_model
 from engine.aggregates.contract import Contract, UnknownContract
 from engine.aggregates.refusal import Refused
-from engine.aggregates.relation import Look
-from engine.events import StatementDays, StatementPublished, Sum
+from engine.aggregates.relation import Look, NotThere, those
+from engine.events import Agent, StatementDays, StatementPublished, Sum, joined
 from engine.period import Period, day_in
 
 
@@ -22,6 +22,12 @@ class StatementNotClosed(Refused):
 
 class PartyNotNamed(Refused):
     code = "party-not-named"
+
+
+class NoSuchAgent(Refused):
+    """Nobody of that name stands above the contract's partner with a share of the statement."""
+
+    code = "no-such-agent"
 
 
 class BeforeLastStep(Refused):
@@ -37,7 +43,7 @@ def published(what: str, command: StatementPublished, look: Look) -> StatementPu
             "recycled by itself",
             waits_for=f"contract:{command.contract}",
         )
-    issued = look("statement", command.named)
+    issued = look("statement", joined(command.contract, command.period))
     if not issued:
         raise StatementNotClosed(
             f"{what} is not closed; close it first (settle close {command.period}), and try this message again"
@@ -50,8 +56,14 @@ def published(what: str, command: StatementPublished, look: Look) -> StatementPu
             f"{what} ends with the day before {end}, and would be published on {day}; give it that day or a later one under a "
             "new id, and write this message off"
         )
-    partner = look("partner", contract.partner)
-    party = _party(what, command.party, said, partner.kind if partner else None)
+    agents: tuple[Agent, ...] = ()
+    if command.agent is None:
+        agents = _agents(contract.contract, said, look)
+        known = look("partner", contract.partner)
+        partner = contract.partner
+        party = _party(what, command.party, said, {each.party for each in agents}, known.kind if known else None)
+    else:
+        party, partner = command.agent, _partner_of(command.agent, command, look)
     days = _days(contract, end - timedelta(days=1), look)
     until = pay_by = None
     if days is not None:
@@ -60,8 +72,41 @@ def published(what: str, command: StatementPublished, look: Look) -> StatementPu
         until, pay_by = last + timedelta(days=days.dispute_until), last + timedelta(days=days.pay_by)
     return msgspec.structs.replace(
         command, party=party, due=due_to(said, party), dispute_until=until, pay_by=pay_by, digest=said["digest"],
-        partner=contract.partner, time_zone=contract.time_zone,
+        partner=partner, time_zone=contract.time_zone, agents=agents,
     )  # fmt: skip
+
+
+def _agents(contract: str, said: Mapping[str, Any], look: Look) -> tuple[Agent, ...]:
+    """The agents above the contract's partner who are parties of the statement, from the nearest upwards."""
+    parties = _parties(said)
+    if not any(each.startswith(authorisation.PARENT) for each in parties):
+        return ()
+    own = look(those(authorisation.KIND), authorisation.of_contract(contract))
+    chain = authorisation.agents(own[0], look) if own else {}
+    return tuple(Agent(party, partner) for party, partner in chain.items() if party in parties)
+
+
+def _partner_of(agent: str, command: StatementPublished, look: Look) -> str:
+    """Which partner the agent is, by the note of the contract's partner."""
+    what = f"the statement of {command.contract} for {command.period}"
+    id_ = joined(command.contract, command.period)
+    note = look("note", id_)
+    if note is None:
+        raise NotThere(
+            f"{what} is not published to its partner; send that statement.published, and this message is recycled by itself",
+            waits_for=f"note:{id_}",
+        )
+    found: dict[str, str] = {each.party: each.partner for each in note.agents}
+    if agent not in found:
+        raise NoSuchAgent(
+            f"{what} has no share of an agent {agent!r} above its partner, but of {', '.join(found) or 'none'}; name one of "
+            "those under a new id, and write this message off"
+        )
+    return found[agent]
+
+
+def _parties(said: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(share["party"] for sum_ in said["due"] for share in sum_["parties"]))
 
 
 def _days(contract: Contract, on: date, look: Look) -> StatementDays | None:
@@ -70,9 +115,9 @@ def _days(contract: Contract, on: date, look: Look) -> StatementDays | None:
     return version.days if version else None
 
 
-def _party(what: str, named: str | None, said: Mapping[str, Any], kind: str | None) -> str:
-    """Which of the statement's parties the partner is."""
-    parties = list(dict.fromkeys(share["party"] for sum_ in said["due"] for share in sum_["parties"]))
+def _party(what: str, named: str | None, said: Mapping[str, Any], agents: Collection[str], kind: str | None) -> str:
+    """Which of the statement's parties the partner is: none of the agents above it."""
+    parties = [each for each in _parties(said) if each not in agents]
     if named is not None and (named in parties or not parties):
         return named
     if named is None:

@@ -35,6 +35,7 @@ from engine.events.courses import CourseEvent, CourseOffered, CourseWithdrawn
 from engine.events.issued import AssessmentCompleted, PeriodClosed, StatementClosed, StatementRestated
 from engine.events.leads import LeadAccepted, LeadEvent, LeadLost, LeadRegistered, LeadRejected, LeadWon
 from engine.events.noted import (
+    Agent,
     DiscrepancyAssigned,
     DiscrepancyEvent,
     DiscrepancyOpened,
@@ -170,6 +171,7 @@ __all__ = [
     "REPORTED",
     "VOLUME",
     "AdvancePaid",
+    "Agent",
     "AssessmentAppealed",
     "AssessmentCompleted",
     "AssessmentDecided",

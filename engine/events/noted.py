@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from engine.events.base import Event
+from engine.events.base import Event, joined
 
 
 class Sum(msgspec.Struct, frozen=True, array_like=True):
@@ -17,17 +17,35 @@ class Sum(msgspec.Struct, frozen=True, array_like=True):
     amount: str
 
 
+class Agent(msgspec.Struct, frozen=True, array_like=True):
+    """A partner above the contract's in its chain of agents, and the party of the statement that it is."""
+
+    party: str
+    partner: str
+
+
 class NoteEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One step of the settlement note of a contract and period. `author` is who took it."""
+    """One step of the settlement note of a contract and period. `author` is who took it.
+
+    `agent` is the party of an agent above whose share the note is over; None: it is the note to the contract's partner.
+    """
 
     KIND: ClassVar[str] = "note"
     KEY: ClassVar[tuple[str, ...]] = ("contract", "period")
     contract: str
     period: str
+    agent: str | None = None
+
+    @property
+    def named(self) -> str:
+        """As of every event, with the agent where there is one."""
+        return super().named if self.agent is None else joined(super().named, self.agent)
 
 
 class StatementPublished(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Sent to the partner. `party` is the party of the statement that the partner is, and `due` what it gets.
+
+    `agents` are those above the contract's partner who get a share of the statement, and so have notes of their own.
 
     It may be disputed up to and with `dispute_until`, and is to be paid by `pay_by`; without a calendar neither is set. All
     but `author` and `party` comes from the decision: of the statement, its contract and its cooperation model.
@@ -42,6 +60,7 @@ class StatementPublished(NoteEvent, frozen=True, kw_only=True, omit_defaults=Tru
     digest: str | None = None
     partner: str | None = None
     time_zone: str | None = None
+    agents: tuple[Agent, ...] = ()
 
 
 class StatementDisputed(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

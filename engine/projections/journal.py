@@ -179,17 +179,22 @@ def _advances(given: Json) -> Decimal:
     return _sum(Decimal(row[4]) for row in given["facts"] if row[0] == "advance.paid" and row[1] == "amount")
 
 
-def published(position: int, day: date, statement: Json) -> Entry | None:
-    """A published statement: what is due with it, adjustments of earlier periods and all, is payable from now on."""
+def published(position: int, day: date, statement: Json, agents: Mapping[str, str], agent: str | None) -> Entry | None:
+    """A published statement: what is due with it, adjustments of earlier periods and all, is payable from now on.
+
+    `agents` are the partners who have notes of their own, by their parties, and `agent` the party whose note this is: it is for
+    that one's share alone; None: for all others.
+    """
     postings = []
     for due in statement["due"]:
         parties = due["parties"] or [{"party": statement["partner"], "amount": due["amount"]}]
         for each in parties:
-            amount = Decimal(each["amount"])
-            postings += [
-                Posting(ACCRUED, _party(statement, each), amount, due["currency"]),
-                Posting(PAYABLE, _party(statement, each), -amount, due["currency"]),
-            ]
+            if agent == (each["party"] if each["party"] in agents else None):
+                amount, party = Decimal(each["amount"]), _party(statement, each)
+                postings += [
+                    Posting(ACCRUED, party, amount, due["currency"]),
+                    Posting(PAYABLE, agents.get(each["party"], party), -amount, due["currency"]),
+                ]
     period = f"{statement['period']['from']}/{statement['period']['to']}"
     return entry(position, day, statement["contract"], period, "published", postings)
 

@@ -95,21 +95,26 @@ def planned(cursor: Rows, day: date, author: str) -> Plan:
     rows = notes.unsettled(cursor, day)
     models = _models(cursor, rows)
     undecided = _undecided(cursor, rows)
+    untold = _untold(cursor, rows)
     plan = Plan([], [], [])
     for row in rows:
         note = row.note
         if note is not None and day < note.day:
             continue
+        own: dict[str, Any] = {"contract": row.contract, "period": row.period, "author": author}
+        time = noon(row.time_zone, day)
+        agents = untold.get(joined(row.contract, row.period), ()) if note is not None and note.agent is None else ()
+        plan.steps.extend(Step("statement.published", own | {"agent": agent}, time) for agent in agents)
         if note is not None and note.state == "invoiced":
-            plan.to_pay.extend(_to_pay(note, day, payment(cursor, row.partner).held))
+            plan.to_pay.extend(_to_pay(note, day, payment(cursor, note.partner).held))
             continue
         found = _next(row, day, models.get(row.cooperation_model), undecided)
         if isinstance(found, Waits):
             plan.waits.append(found)
         elif found is not None:
             type_, further = found
-            data = {"contract": row.contract, "period": row.period, "author": author} | further
-            plan.steps.append(Step(type_, data, noon(row.time_zone, day)))
+            agent = {"agent": note.agent} if note is not None and note.agent is not None else {}
+            plan.steps.append(Step(type_, own | agent | further, time))
     return plan
 
 
@@ -176,6 +181,22 @@ def _to_pay(note: Note, day: date, held: str | None) -> Iterator[ToPay]:
 def _models(cursor: Rows, rows: Iterable[Unsettled]) -> dict[str, cooperation_model.CooperationModel]:
     keys = {("cooperation_model", row.cooperation_model) for row in rows}
     return {id_: relation.state for (_, id_), relation in relations.known(cursor, keys).items()}
+
+
+def _untold(cursor: Rows, rows: Iterable[Unsettled]) -> dict[str, list[str]]:
+    """By contract and period the agents above, by their parties, to whom their share was not published yet."""
+    ids = [
+        (joined(row.contract, row.period), each.party)
+        for row in rows
+        if row.note is not None
+        for each in row.note.agents
+    ]
+    known = relations.known(cursor, [("note", joined(*id_)) for id_ in ids])
+    found: dict[str, list[str]] = {}
+    for id_, party in ids:
+        if ("note", joined(id_, party)) not in known:
+            found.setdefault(id_, []).append(party)
+    return found
 
 
 def _undecided(cursor: Rows, rows: Iterable[Unsettled]) -> dict[str, list[str]]:

@@ -78,9 +78,13 @@ def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
             issued = statement_store.issued(cursor, event.contract, event.period)
             assert issued is not None, event
             day = day_in(event.time_zone or "UTC", event.time)
-            return journal.published(position, day, msgspec.json.decode(issued.statement))
+            agents = {each.party: each.partner for each in event.agents}
+            if event.agent is not None and event.partner is not None:
+                agents = {event.agent: event.partner}
+            return journal.published(position, day, msgspec.json.decode(issued.statement), agents, event.agent)
         case StatementPaid():
-            party = (journal.PAYABLE, _party(event.party, event.partner))
+            whose = event.partner or "" if event.agent else _party(event.party, event.partner)
+            party = (journal.PAYABLE, whose)
             transfer = Transfer(party, (journal.BANK, ""), decimal_of_micros(event.amount), event.currency)
             return journal.entry(
                 position, event.day, event.contract, event.period, f"paid {event.reference}", transfer.postings

@@ -16,7 +16,9 @@ from engine.store.database import Rows
 
 
 def standing_of(cursor: Rows, contract: str, period: Period) -> dict[str, Any] | None:
-    """The note's state as JSON builtins, with the disputed lines that nobody has decided; None before it is published."""
+    """The note's state as JSON builtins, with the disputed lines that nobody has decided and how far the notes of agents above
+    are (`state` None: not published); None before it is published.
+    """
     id_ = joined(contract, str(period))
     note = relations.known(cursor, [("note", id_)]).get(("note", id_))
     if note is None:
@@ -27,7 +29,15 @@ def standing_of(cursor: Rows, contract: str, period: Period) -> dict[str, Any] |
         for relation in relations.known(cursor, keys).values()
         if relation.state.state in {"resolved", "rejected"}
     }
-    return told(note.state) | {"open_discrepancies": [line for line in note.state.lines if line not in decided]}
+    agents = [("note", joined(id_, each.party)) for each in note.state.agents]
+    own = relations.known(cursor, agents)
+    return told(note.state) | {
+        "open_discrepancies": [line for line in note.state.lines if line not in decided],
+        "agents": [
+            {"party": each.party, "partner": each.partner, "state": own[key].state.state if key in own else None}
+            for each, key in zip(note.state.agents, agents, strict=True)
+        ],
+    }
 
 
 def told(state: Note | Discrepancy) -> dict[str, Any]:

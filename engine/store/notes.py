@@ -11,10 +11,18 @@ from engine.aggregates.note import Note
 from engine.store.database import Rows
 
 _decoder = msgspec.json.Decoder(Note)
+_UNSETTLED = (
+    'SELECT s.contract, s.period, s."end", c.partner, c.time_zone, c.cooperation_model, r.state, s.first, r.id '
+    "FROM statements s JOIN contracts c USING (contract)"
+)
+# The state is JSON without spaces, in which a quote within a text has a backslash before it.
+_OPEN = (
+    """s.version = 1 AND s."end" <= %s AND (r.state IS NULL OR position('"state":"settled"'::bytea IN r.state) = 0)"""
+)
 
 
 class Unsettled(NamedTuple):
-    """`note` is None where the statement was not published yet."""
+    """`note` is None where the statement was not published yet. Of an agent above (`note.agent`), `partner` is that agent."""
 
     contract: str
     period: str
@@ -26,17 +34,16 @@ class Unsettled(NamedTuple):
 
 
 def unsettled(cursor: Rows, day: date) -> list[Unsettled]:
-    """Those of periods that end with or before the day, by contract and period."""
+    """Those of periods that end with or before the day, by contract and period; each followed by those of agents above."""
     rows = cursor.execute(
-        'SELECT s.contract, s.period, s."end", c.partner, c.time_zone, c.cooperation_model, r.state '
-        "FROM statements s JOIN contracts c USING (contract) "
-        "LEFT JOIN relations r ON r.kind = 'note' AND r.id = s.contract || E'\\x1f' || s.period "
-        # The state is JSON without spaces, in which a quote within a text has a backslash before it.
-        """WHERE s.version = 1 AND s."end" <= %s AND (r.state IS NULL OR position('"state":"settled"'::bytea IN r.state) = 0) """
-        "ORDER BY s.contract, s.first",
-        (day,),
+        f"{_UNSETTLED} LEFT JOIN relations r ON r.kind = 'note' AND r.id = s.contract || E'\\x1f' || s.period "
+        f"WHERE {_OPEN} UNION ALL "
+        f"{_UNSETTLED} JOIN relations r ON r.kind = 'note' AND r.id LIKE E'%%\\x1f%%\\x1f%%' "
+        "AND split_part(r.id, E'\\x1f', 1) = s.contract AND split_part(r.id, E'\\x1f', 2) = s.period "
+        f"WHERE {_OPEN} ORDER BY contract, first, id NULLS FIRST",
+        (day, day),
     ).fetchall()
-    return [Unsettled(*row)._replace(note=_note(row[6])) for row in rows]
+    return [Unsettled(*row[:7])._replace(note=_note(row[6])) for row in rows]
 
 
 def _note(state: Any) -> Note | None:  # noqa: ANN401 - bytes, or nothing

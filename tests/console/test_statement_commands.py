@@ -8,6 +8,7 @@ import pytest
 
 from tests.console.test_commands import Settle, settle
 from tests.histories import registered, signed
+from tests.settlement.test_authorisations import CHAIN, SHARED, granted
 from tests.settlement.test_chains import book, charge
 from tests.settlement.test_notes import HALF, model
 
@@ -41,6 +42,37 @@ def test_a_statement_is_shown_without_a_word_before_it_and_with_its_note(closed:
     assert "note   published since 2026-11-05; may be disputed up to 2026-11-15; to be paid by 2026-11-30" in shown
     assert closed("statement", "list", "--json").json[0]["publisher"] == "ann"
     assert closed("statement", "list", "--state", "paid", "--json").json == []
+
+
+def test_an_agent_above_has_a_note_of_its_own(settle: Settle, tmp_path: Path) -> None:
+    events, operator, invoice = (tmp_path / name for name in ("events.jsonl", "operator.yaml", "note.xml"))
+    lines = [model(), book(CHAIN, more=SHARED), *(registered(f"P-{n}") for n in (1, 2, 3))]
+    terms = {"valid_from": "2026-10-01", "cooperation_model": "sp"}
+    lines += [signed(f"C-{n}", partner=f"P-{n}", **terms) for n in (1, 2, 3)]
+    lines += [granted(), granted("A-2", "C-2", "P-2", parent="A-1"), granted("A-3", "C-3", "P-3", parent="A-2")]
+    events.write_bytes(b"\n".join([*lines, charge("1", "3333.40", 10, "C-3")]))
+    operator.write_text("{id: O, name: Operator, country: DE, tax: {category: O}}")
+    assert settle("ingest", str(events), "--json").json["suspended"] == 0
+    assert settle("close", "2026-10").status == 0
+    assert settle("partner", "change", "P-2", "--country", "CN", "--by", "ann").status == 0
+    named = ["C-3", "2026-10", "--by", "ann", "--time", AT]
+    early = settle("statement", "publish", *named, "--agent", "parent")
+    assert "is not published to its partner; send that statement.published" in early.err
+    assert settle("statement", "publish", *named).status == 0
+    assert "parent (P-2): not published" in settle("statement", "C-3", "2026-10").out
+    assert settle("statement", "publish", *named, "--agent", "parent").status == 0
+    asked = ["statement", "dispute", *named, "--agent", "parent", "--reason", "low"]
+    assert "lines are disputed with the contract's partner" in settle(*asked, "--line", "net").err
+    assert settle(*asked).status == 0
+    own = ["C-3", "2026-10", "--by", "P-2", "--time", AT, "--agent", "parent"]
+    assert settle("statement", "confirm", *own).status == 0
+    assert settle("statement", "invoice", *own, "--day", "2026-11-07").status == 0
+    shown = settle("statement", "list").out
+    assert ("(parent)" in shown, "66.67 CNY" in shown) == (True, True)
+    export = ["export", "invoice", "C-3", "2026-10", "--operator", str(operator), "--format", "ubl", "-o", str(invoice)]
+    assert "is published; settle statement invoice gives it a number" in settle(*export).err
+    said = settle(*export, "--agent", "parent", "--json")
+    assert (said.json["number"], said.json["payable"]) == ("SN-C-3-2026-10-parent", "66.67")
 
 
 def test_a_dispute_by_hand_is_decided_line_by_line(closed: Settle) -> None:
