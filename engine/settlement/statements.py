@@ -68,6 +68,11 @@ class Calculated(NamedTuple):
     outcome: Outcome
     statement: dict[str, Any]
 
+    @property
+    def left(self) -> tuple[Balance, ...]:
+        """All that the period leaves, also what a final statement clears of it."""
+        return (*self.outcome.carried, *passed_on(self.rulebook, self.given.period, self.given))
+
 
 class Lines(NamedTuple):
     """What an outcome says, as texts: (name, amount, clause, unit) a line, and (party, amount) a share."""
