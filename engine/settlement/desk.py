@@ -12,7 +12,9 @@ from engine.aggregates import assessment, cooperation_model, fx, reported
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
+from engine.aggregates.relation import those
 from engine.aggregates.relations import AGGREGATES
+from engine.aggregates.service import left_on
 from engine.events import (
     AssessmentDecided,
     AssessmentOverridden,
@@ -23,6 +25,7 @@ from engine.events import (
     FxRatePublished,
     ReportedEvent,
     RulebookPublished,
+    ServiceEvent,
     joined,
 )
 from engine.facts import Grain
@@ -169,8 +172,18 @@ class Desk:
         event = self._relations.decide(seq, command)
         if event is not command:
             self.decided[seq] = event
+        if isinstance(event, ServiceEvent):
+            self._leave(seq, event)
         self.arrived += self._relations.arrived
         self._relations.arrived.clear()
+
+    def _leave(self, seq: int, event: ServiceEvent) -> None:
+        """With the last of its services the contract ends, for what comes after it in the run too."""
+        before = self._contracts[event.contract or ""]
+        after = contracts.leave(before, left_on(self._relations.look(those("service"), before.contract)))
+        if after != before:
+            self._contracts[before.contract] = after
+            self.history.setdefault(before.contract, [(-1, before)]).append((seq, after))
 
     def _reported(self, seq: int, command: ReportedEvent) -> None:
         known = self._relations.look(PARTNER, command.partner) is not None
