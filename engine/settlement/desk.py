@@ -35,7 +35,7 @@ from engine.settlement import allotting, points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
-from engine.store import assessments, rates, recorder, registry, statements
+from engine.store import assessments, facts, rates, recorder, registry, statements
 from engine.store.database import Rows
 from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
@@ -154,13 +154,15 @@ class Desk:
                 "a new id"
             ) from None
 
-    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a contract's state, a statement's versions, a score, points
+    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - what Look says
         """What relations may look at beside one another: engine.aggregates.relation.Look."""
         if kind == "score":
             scorecard, period, partner = id_.split("\x1f")
             return assessments.issued(self._cursor, scorecard, period, [partner]).get(partner)
         if kind == "statement":
             return statements.versions(self._cursor, *id_.split("\x1f"))
+        if kind == "usage":
+            return facts.latest(self._cursor, [id_]).get(id_)
         if kind == "points":
             return points.spendable(self._cursor, *id_.split("\x1f"))
         assert kind == "contract", kind

@@ -126,6 +126,30 @@ def test_an_advance_for_a_day_after_the_last_period_is_refused_however_batches_a
     assert rebuild(store).equal
 
 
+AFTER = (*live(), book(PAYOUT, measures=ADVANCED), charge("1", "1000", 11), charge("2", "1000", 12), *left())
+
+
+@pytest.mark.parametrize("size", [1, 2, len(AFTER)])
+def test_a_contract_does_not_end_before_usage_that_is_recorded_however_batches_are_cut(store: Store, size: int) -> None:
+    for at in range(0, len(AFTER), size):
+        take(store, *AFTER[at : at + size])
+    assert kept(store) == [("suspended", "usage-afterwards")]
+    with store.reading() as cursor:
+        assert "end it with a day in 2026-12 or later" in suspense.entries(cursor)[0].sentence
+    assert contract(store).valid_to is None
+    take(store, step("exited", id="again", day="2026-12-01", author="Wu"))
+    assert contract(store).valid_to == date(2027, 1, 1)
+    # 40% of 1000 in each of the two months is held, and nothing of it is lost.
+    assert said(store, DECEMBER)["due"][0]["amount"] == "800.00"
+    assert rebuild(store).equal
+
+
+def test_usage_after_the_contract_was_terminated_does_not_keep_its_service_from_ending(store: Store) -> None:
+    take(store, *AFTER[:-1], message("contract.terminated", "t", {"contract": "C-1", "valid_to": "2026-12-01"}))
+    take(store, AFTER[-1])
+    assert (kept(store), contract(store).left_on) == ([], date(2026, 11, 20))
+
+
 def test_a_further_service_under_a_contract_that_was_left_is_refused(store: Store) -> None:
     take(store, *live(), book(MINIMUM), *left(), applied("S-2"))
     assert kept(store) == [("suspended", "contract-left")]
