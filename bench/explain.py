@@ -23,7 +23,7 @@ from bench import databases, machine
 from bench.events import CONTRACTS, write_charges
 from bench.report import of_machine, table
 from bench.runs import RunFailed
-from console import explaining
+from console import explained
 from console.session import clock
 from consumers.files import ingest_file
 from engine.period import Period
@@ -75,23 +75,21 @@ def _measured(conninfo: str, path: Path, events: int) -> Measured:
             raise RunFailed(f"{recorded:,} of {events:,} events were recorded")
         # Contracts far apart, so that none finds what another has fetched.
         contracts = [f"C-{number * 7 % CONTRACTS}" for number in range(min(_EXPLAINED, CONTRACTS))]
-        first, *explained = [_milliseconds(partial(_explain, store, contract)) for contract in contracts]
+        first, *further = [_milliseconds(partial(_explain, store, contract)) for contract in contracts]
     _say("running whole commands")
     told, empty = [], []
     for _ in range(_COMMANDS):
         told.append(_milliseconds(partial(_command, conninfo, "explain", "C-1", str(_PERIOD), _LINE)))
         empty.append(_milliseconds(partial(_command, conninfo, "--help")))
-    return Measured(events, first, explained, told, empty)
+    return Measured(events, first, further, told, empty)
 
 
 def _explain(store: Store, contract: str) -> None:
     """What `settle explain CONTRACT PERIOD LINE --json` does between opening the store and printing."""
     with store.reading() as cursor:
         seen = view(cursor, contract, _PERIOD)
-        reasons = explaining._whole(seen, _LINE)  # noqa: SLF001 - the command's own steps are what is measured
-        found = explaining._witnesses(cursor, seen, reasons, _EVENTS_SHOWN)  # noqa: SLF001
-    told = [explaining.told_reason(reason, found) for reason in reasons]
-    assert b'"events"' in orjson.dumps(told), "the explanation ends before the events"
+        reason = explained.told(cursor, seen, _LINE, _EVENTS_SHOWN)
+    assert b'"events"' in orjson.dumps(reason), "the explanation ends before the events"
 
 
 def _command(conninfo: str, *arguments: str) -> None:

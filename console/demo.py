@@ -14,8 +14,8 @@ import typer
 from rich.table import Table
 
 from console import grocery
-from console.explaining import told_reason, tree_of
 from console.intake import bar
+from console.reasons import told_reason, tree_of
 from console.session import DATA_DEFAULT, JSON, clock, data_folder, opened, out, print_json, refuse
 from consumers.decode import decode
 from consumers.ingest import Pipeline

@@ -20,6 +20,7 @@ partner = typer.Typer(help="Partners: who they are, whom to ask, and where they 
 contract = typer.Typer(help="Contracts, their terms and statements.", no_args_is_help=True)
 
 _SHOWN = 20
+_DAYS = ("valid_from", "valid_to", "left_on")
 
 
 def _partner(known: Partner) -> dict[str, Any]:
@@ -46,7 +47,8 @@ def _account(changed: PartnerBankAccountChanged) -> dict[str, Any]:
 
 
 def _contract(known: Contract) -> dict[str, Any]:
-    return known._asdict() | {"valid_from": str(known.valid_from), "valid_to": known.valid_to and str(known.valid_to)}
+    said = known._asdict()
+    return said | {name: said[name] and str(said[name]) for name in _DAYS}
 
 
 @partner.command("list")

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from console.explaining import told_reason, tree_of
+from console.reasons import told_reason, tree_of
 from console.relating import BY, ON, record
 from console.session import JSON, clock, opened, out, print_json
 from console.settling import PERIOD, period_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from console.explaining import told_reason, tree_of
+from console.reasons import told_reason, tree_of
 from console.session import out, refuse
 from engine.language.words import Unreadable
 from engine.money import AmountTooLarge, plain

@@ -142,6 +142,7 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
     services = {name: dict(own) for name, own in before.services.items()}
     deposits = dict(before.deposits)
     counted: list[CountedEvent] = []
+    stepped: set[str] = set()
     for at, event in told:
         match event:
             case RulebookPublished() if at <= rules_position:
@@ -157,6 +158,7 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
             case ServiceEvent() if event.contract is not None:
                 own = services.setdefault(event.contract, {})
                 own[event.service] = service.AGGREGATE.evolve(own.get(event.service), event)
+                stepped.add(event.contract)
             case DepositEvent() if event.contract is not None:
                 deposits[event.contract] = deposit.AGGREGATE.evolve(deposits.get(event.contract), event)
             case FxRatePublished():
@@ -165,9 +167,20 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
                 counted.append(event)
             case _:
                 pass
+    known_contracts |= _left(known_contracts, services, stepped)
     zones = {name: each.time_zone for name, each in known_contracts.items()}
     facts = partner_facts.merged(pl.concat([before.partner_facts, partner_facts.fold(counted, zones)]))
     return Known(known_contracts, books, texts, overrides, published, facts, services, deposits)
+
+
+def _left(
+    known_contracts: Mapping[str, Contract], services: Mapping[str, Mapping[str, Service]], stepped: set[str]
+) -> dict[str, Contract]:
+    """The contracts whose services took steps, each ended with the last of them where that has ended."""
+    return {
+        name: contracts.leave(known_contracts[name], service.left_on(services[name].values()))
+        for name in stepped & known_contracts.keys()
+    }
 
 
 def together(known: Known, names: Sequence[str]) -> set[str]:

@@ -102,7 +102,7 @@ class ServiceClearingStartedData(Service):
 
 
 class ServiceExitedData(Service):
-    """The service is left. When all services of a contract are, the statement of the period of the last day is its final one."""
+    """The service is left. When all services of a contract are, it ends with the period of the last day, whose statement is final."""
 
     day: Day
     author: Text

@@ -8,11 +8,14 @@ from typing import NamedTuple, assert_never
 from engine.aggregates.partner import IsBlocked, IsMerged, Partner
 from engine.aggregates.refusal import Refused
 from engine.events import ContractEvent, ContractSigned, ContractTerminated, CooperationModelPublished, LatePolicy
-from engine.period import Calendar
+from engine.period import Calendar, Period
 
 
 class Contract(NamedTuple):
-    """The terms as they stand. In force from `valid_from` up to, and without, `valid_to`."""
+    """The terms as they stand. In force from `valid_from` up to, and without, `valid_to`.
+
+    `left_on` is the day on which the last of its services ended: that period is the last one in which it is in force.
+    """
 
     contract: str
     partner: str
@@ -26,6 +29,7 @@ class Contract(NamedTuple):
     products: tuple[str, ...] | None
     terminated: bool = False
     late_events: LatePolicy = LatePolicy.adjust
+    left_on: date | None = None
 
 
 class AlreadySigned(Refused):
@@ -168,10 +172,21 @@ def evolve(contract: Contract | None, event: ContractEvent) -> Contract:
             )
         case ContractTerminated():
             assert contract is not None, event
-            ends = event.valid_to if contract.valid_to is None else min(event.valid_to, contract.valid_to)
-            return contract._replace(valid_to=ends, terminated=True)
+            return contract._replace(valid_to=_sooner(contract.valid_to, event.valid_to), terminated=True)
         case _:
             assert_never(event)
+
+
+def leave(contract: Contract, day: date | None) -> Contract:
+    """The contract once its last service ended on the day: with that day's period it ends. As it was where there is no day."""
+    if day is None:
+        return contract
+    end = Period.containing(max(contract.valid_from, day), contract.calendar).end
+    return contract._replace(valid_to=_sooner(contract.valid_to, end), left_on=day)
+
+
+def _sooner(end: date | None, other: date) -> date:
+    return other if end is None else min(end, other)
 
 
 def in_force(contract: Contract, first: date, end: date) -> bool:

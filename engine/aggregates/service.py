@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from engine.aggregates.contract import Contract
+from engine.aggregates.contract import Contract, leave
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import (
     Aggregate,
@@ -41,7 +41,7 @@ from engine.events import (
     ServiceSuspensionRejected,
     ServiceTrialStarted,
 )
-from engine.period import day_in
+from engine.period import Period, day_in
 
 Phase = Literal["trial", "live"]
 ServiceCommand = (
@@ -108,6 +108,12 @@ class ContractLeft(Refused):
     code = "contract-left"
 
 
+class UsageAfterwards(Refused):
+    """The contract would end with a period before usage that is recorded, which no statement would have then."""
+
+    code = "usage-afterwards"
+
+
 class ProductNotCovered(Refused):
     code = "product-not-covered"
 
@@ -129,7 +135,9 @@ _STEPS = {
 
 
 def decide(known: Service | None, command: ServiceCommand, look: Look) -> ServiceCommand:
-    """Raises NotThere, AlreadyThere, WrongState, OtherPartner, OwnApproval, DayTooEarly, ContractLeft, ProductNotCovered."""
+    """Raises NotThere, AlreadyThere, WrongState, OtherPartner, OwnApproval, DayTooEarly, ContractLeft, ProductNotCovered,
+    UsageAfterwards.
+    """
     what = f"service {command.service}"
     if known is None:
         if not isinstance(command, ServiceApplied):
@@ -156,8 +164,26 @@ def decide(known: Service | None, command: ServiceCommand, look: Look) -> Servic
     if isinstance(command, ServiceApplied):
         _check_application(command, contract, look)
     if isinstance(command, ServiceReviewed) and not command.approved:
-        return msgspec.structs.replace(command, day=day_in(contract.time_zone, command.time))
+        command = msgspec.structs.replace(command, day=day_in(contract.time_zone, command.time))
+    _check_usage(contract, evolve(known, command), look)
     return command
+
+
+def _check_usage(contract: Contract, after: Service, look: Look) -> None:
+    """That the contract, where it ends with this step, does not end before what is recorded of it."""
+    if after.state not in _ENDED:
+        return
+    others = [each for each in look(those("service"), contract.contract) if each.service != after.service]
+    before, ends = contract.valid_to, leave(contract, left_on([*others, after])).valid_to
+    last: date | None = look("usage", contract.contract)
+    if last is None or ends is None or last < ends or (before is not None and before <= last):
+        return
+    period = Period.containing(last, contract.calendar)
+    raise UsageAfterwards(
+        f"contract {contract.contract} would end on {ends} with its last service, {after.service}, and usage or advances of {period} "
+        f"are recorded, which no statement would have; end it with a day in {period} or later under a new id, and write this "
+        "message off"
+    )
 
 
 def _check_proposal(what: str, known: Service, command: ServiceCommand) -> None:

@@ -24,6 +24,8 @@ from engine.events import (
     PointsRedemptionRequested,
     ReportedEvent,
     RulebookPublished,
+    ServiceExited,
+    ServiceReviewed,
     StreamedEvent,
     encoded,
 )
@@ -54,9 +56,10 @@ def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, b
     """(seq, event, state) cut before whatever is decided by what is in the tables: so all that came before it has to be there,
     and the end of a history does not depend on how it was cut into batches.
 
-    A rulebook folds its contracts again, and is refused where it cannot. Who spends points must have them.
+    A rulebook folds its contracts again, and is refused where it cannot. Who spends points must have them. A service that ends its
+    contract must not do so before what is recorded.
     """
-    alone = (RulebookPublished, PointsRedemptionRequested, PointsRedemptionApproved)
+    alone = (RulebookPublished, PointsRedemptionRequested, PointsRedemptionApproved, ServiceReviewed, ServiceExited)
     cuts = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, alone)]
     return [fresh[start:end] for start, end in pairwise(sorted({0, *cuts, len(fresh)}))]
 

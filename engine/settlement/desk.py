@@ -12,7 +12,9 @@ from engine.aggregates import assessment, cooperation_model, fx, reported
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
+from engine.aggregates.relation import those
 from engine.aggregates.relations import AGGREGATES
+from engine.aggregates.service import left_on
 from engine.events import (
     AssessmentDecided,
     AssessmentOverridden,
@@ -23,6 +25,7 @@ from engine.events import (
     FxRatePublished,
     ReportedEvent,
     RulebookPublished,
+    ServiceEvent,
     joined,
 )
 from engine.facts import Grain
@@ -32,7 +35,7 @@ from engine.settlement import allotting, points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
-from engine.store import assessments, rates, recorder, registry, statements
+from engine.store import assessments, facts, rates, recorder, registry, statements
 from engine.store.database import Rows
 from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
@@ -151,13 +154,15 @@ class Desk:
                 "a new id"
             ) from None
 
-    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - a contract's state, a statement's versions, a score, points
+    def _other(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - what Look says
         """What relations may look at beside one another: engine.aggregates.relation.Look."""
         if kind == "score":
             scorecard, period, partner = id_.split("\x1f")
             return assessments.issued(self._cursor, scorecard, period, [partner]).get(partner)
         if kind == "statement":
             return statements.versions(self._cursor, *id_.split("\x1f"))
+        if kind == "usage":
+            return facts.latest(self._cursor, [id_]).get(id_)
         if kind == "points":
             return points.spendable(self._cursor, *id_.split("\x1f"))
         assert kind == "contract", kind
@@ -169,8 +174,18 @@ class Desk:
         event = self._relations.decide(seq, command)
         if event is not command:
             self.decided[seq] = event
+        if isinstance(event, ServiceEvent):
+            self._leave(seq, event)
         self.arrived += self._relations.arrived
         self._relations.arrived.clear()
+
+    def _leave(self, seq: int, event: ServiceEvent) -> None:
+        """With the last of its services the contract ends, for what comes after it in the run too."""
+        before = self._contracts[event.contract or ""]
+        after = contracts.leave(before, left_on(self._relations.look(those("service"), before.contract)))
+        if after != before:
+            self._contracts[before.contract] = after
+            self.history.setdefault(before.contract, [(-1, before)]).append((seq, after))
 
     def _reported(self, seq: int, command: ReportedEvent) -> None:
         known = self._relations.look(PARTNER, command.partner) is not None

@@ -36,7 +36,7 @@ from engine.rules.shares import SOLE_PARTY, shares
 Json = dict[str, Any]
 _ZERO = Decimal(0)
 # What becomes of a balance by its kind; every other kind lapses.
-_SIGNS = {HELD: 1, UNPAID: 1, UNRECOUPED: -1}
+SIGNS = {HELD: 1, UNPAID: 1, UNRECOUPED: -1}
 
 
 def final_of(contract: Contract, period: Period, services: Iterable[Service], deposit: Deposit | None) -> Final | None:
@@ -80,7 +80,7 @@ def block(contents: Contents, payable: Decimal, currency: str, balances: Sequenc
 
 
 def _line(contents: Contents, currency: str, balance: Balance) -> Json:
-    sign = _SIGNS.get(balance.kind, 0)
+    sign = SIGNS.get(balance.kind, 0)
     step = contents.steps.get(balance.step)
     unit = contents.units[balance.step] if sign and step is not None else currency
     rounding = step.round if step is not None and step.round is not None else Rounding.half_up

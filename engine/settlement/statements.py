@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -67,6 +68,11 @@ class Calculated(NamedTuple):
     given: Given
     outcome: Outcome
     statement: dict[str, Any]
+
+    @property
+    def left(self) -> tuple[Balance, ...]:
+        """All that the period leaves, also what a final statement clears of it."""
+        return (*self.outcome.carried, *passed_on(self.rulebook, self.given.period, self.given))
 
 
 class Lines(NamedTuple):
@@ -204,6 +210,12 @@ def checked(contract: Contract, period: Period) -> Period:
             f"like {example}"
         )
     if not contracts.in_force(contract, period.first, period.end):
+        if contract.left_on is not None and contract.valid_to is not None and contract.valid_to <= period.first:
+            last = Period.containing(contract.valid_to - timedelta(days=1), contract.calendar)
+            raise NotInForce(
+                f"the last service of contract {contract.contract} was left on {contract.left_on}, and its statement of {last} "
+                f"is final; nothing is due for {period}, and what comes late for earlier periods is adjusted: settle restate"
+            )
         raise NotInForce(
             f"contract {contract.contract} is in force from {contract.valid_from} up to "
             f"{contract.valid_to or 'further notice'}, not in {period}"

@@ -38,7 +38,7 @@ TERMS = pl.Schema(
 
 _CONTRACT = (
     "contract, partner, cooperation_model, rulebook, currency, valid_from, valid_to, calendar, time_zone, products, "
-    "terminated, late_events"
+    "terminated, late_events, left_on"
 )
 
 
@@ -77,15 +77,16 @@ _POLICIES = {str(each): each for each in events.LatePolicy}
 
 def _contract(row: tuple[Any, ...]) -> Contract:
     products = None if row[9] is None else tuple(row[9])
-    return Contract._make((*row[:7], _CALENDARS[row[7]], row[8], products, row[10], _POLICIES[row[11]]))
+    return Contract._make((*row[:7], _CALENDARS[row[7]], row[8], products, row[10], _POLICIES[row[11]], row[12]))
 
 
 def save_contracts(cursor: Rows, changed: Iterable[Contract]) -> None:
     cursor.executemany(
-        f"INSERT INTO contracts ({_CONTRACT}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
-        "ON CONFLICT (contract) DO UPDATE SET valid_to = excluded.valid_to, terminated = excluded.terminated",
+        f"INSERT INTO contracts ({_CONTRACT}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
+        "ON CONFLICT (contract) DO UPDATE SET valid_to = excluded.valid_to, terminated = excluded.terminated, "
+        "left_on = excluded.left_on",
         [(*c[:7], str(c.calendar), c.time_zone, None if c.products is None else list(c.products), c.terminated,
-          str(c.late_events))
+          str(c.late_events), c.left_on)
          for c in changed],
     )  # fmt: skip
 

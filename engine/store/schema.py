@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine.store.tables import ISSUED
 
 SCHEMA = "settle"
-VERSION = 4
+VERSION = 5
 
 SOURCES = """
 CREATE TABLE settle.version (version int NOT NULL);
@@ -116,7 +116,8 @@ CREATE TABLE contracts (
     time_zone text NOT NULL,
     products text[],
     terminated boolean NOT NULL,
-    late_events text NOT NULL
+    late_events text NOT NULL,
+    left_on date
 );
 CREATE INDEX contracts_partner ON contracts (partner);
 CREATE INDEX contracts_rulebook ON contracts (rulebook);

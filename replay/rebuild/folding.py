@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.contract import Contract
+from engine.aggregates.service import Service, left_on
 from engine.events import (
     VOLUME,
     AdvancePaid,
@@ -19,6 +20,7 @@ from engine.events import (
     PeriodClosed,
     ReportedEvent,
     RulebookPublished,
+    ServiceEvent,
     ServiceStep,
     StatementEvent,
     decoded,
@@ -28,7 +30,7 @@ from engine.projections.seals import Entry
 from engine.rules.check import check
 from engine.settlement import allotting, folding, issuing, journaling, sealing
 from engine.settlement.books import version_of
-from engine.store import beside, facts, log, registry, seals
+from engine.store import beside, facts, log, registry, relations, seals
 from engine.store.database import Rows
 from engine.store.differences import Touched
 from engine.store.registry import Published
@@ -136,6 +138,7 @@ class _Reading:
     def _keep(self, told: Sequence[tuple[int, Event]]) -> None:
         self._keep_terms([event for _, event in told if isinstance(event, ContractEvent)])
         folding.keep(self._cursor, told)
+        self._keep_left({event.contract for _, event in told if isinstance(event, ServiceEvent) and event.contract})
         self.stepped += [event for _, event in told if isinstance(event, ServiceStep)]
         issuing.keep_issued(self._cursor, told)
         journaling.keep_told(self._cursor, told)
@@ -153,6 +156,17 @@ class _Reading:
             known[event.contract] = contracts.evolve(known.get(event.contract), event)
         registry.save_contracts(self._cursor, [known[name] for name in sorted(changed)])
         self._touched.contracts |= changed
+
+    def _keep_left(self, named: set[str]) -> None:
+        """Those of the contracts that end with the last of their services."""
+        services: dict[str, list[Service]] = {}
+        for each in relations.of_contracts(self._cursor, "service", named) if named else ():
+            services.setdefault(each.state.contract, []).append(each.state)
+        before = registry.contracts(self._cursor, services) if services else {}
+        after = [contracts.leave(before[name], left_on(own)) for name, own in services.items()]
+        changed = [each for each in after if each != before[each.contract]]
+        registry.save_contracts(self._cursor, changed)
+        self._touched.contracts |= {each.contract for each in changed}
 
     def _seal(self, page: Sequence[Entry]) -> None:
         within = [each for each in page if each.position <= self._sealed_to]

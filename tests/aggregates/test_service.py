@@ -68,7 +68,7 @@ def test_no_sequence_of_steps_reaches_an_undeclared_state(steps: list[tuple[str,
             wanted = state if proposed == (name == "suspension_rejected") else None
         if name not in WITHOUT_DAY and day < since:
             wanted = None
-        look = {"contract": contract, those("service"): [known] if known else []}
+        look = {"contract": contract, "usage": None, those("service"): [known] if known else []}
         if wanted is None:
             with pytest.raises(Refused) as refused:
                 AGGREGATE.decide(known, told(name, day), lambda kind, _, look=look: look[kind])

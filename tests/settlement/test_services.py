@@ -27,7 +27,7 @@ from replay.rebuild.running import rebuild
 from replay.restate import restate
 from tests.histories import charged, message, registered, signed
 from tests.replay.test_restate import _emptied as emptied
-from tests.settlement.test_recording import NOW, kept, live, store, take
+from tests.settlement.test_recording import NOW, kept, live, published, store, take
 
 __all__ = ["store"]
 
@@ -95,6 +95,18 @@ def test_usage_counts_on_trial_and_live_each_by_its_own_rule(store: Store) -> No
     take(store, sold("13", 13, "1000"))
     assert payable(store) == "535.00"  # 30 + 5 + 50% of 1000
     assert not verify(store).differences
+
+
+def test_a_suspension_of_a_past_day_stops_what_comes_after_it_and_leaves_what_is_recorded(store: Store) -> None:
+    take(store, registered(), published(), signed(), *on_trial("2026-10-05"), sold("14", 14))
+    take(
+        store,
+        step("suspended", day="2026-10-12", author="Wu", reason="complaints"),
+        sold("late", 14),
+        sold("before", 11),
+    )
+    assert kept(store) == [("suspended", "service-not-live")]
+    assert payable(store) == "100.00"  # 50% of the 100 of the 14th, and of those of the 11th
 
 
 def test_a_resumed_day_recycles_what_waited_for_it(store: Store) -> None:
