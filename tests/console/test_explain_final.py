@@ -109,7 +109,7 @@ def test_a_penalty_is_found_in_what_is_due_by_its_step(settle: Settle, store: St
     penal = "  - {name: payable, amount: 10% * sales - 40 * complaints, round: half_up}\n"
     take(store, *live(), book(penal, measures=", complaints: {event: case.closed, count: events}"))
     take(store, deposit("paid", "100"), charge("1", "500", 11), *left())
-    case = {"partner": "P-1", "contract": "C-1", "kind": "complaint"}
+    case = {"partner": "P-1", "contract": "C-1", "kind": "complaint", "author": "Wu"}
     take(store, *(message("case.closed", f"k{i}", case | {"case": f"K-{i}"}, "2026-11-14T00:00:00Z") for i in range(3)))
     # 50 are earned, 3 complaints cost 120: 30 of the deposit go back.
     due = explained(settle, "due CNY")
