@@ -147,7 +147,7 @@ def _for_a_person(sentence: str) -> str:
         ", and this message is recycled by itself",
     ):
         sentence = sentence.replace(ending, "")
-    return sentence.replace(" under a new id", "").replace("try this message again", "ask again")
+    return sentence.replace(" under a new id", "")
 
 
 def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:
