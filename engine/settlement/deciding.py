@@ -38,7 +38,7 @@ from engine.store.database import Rows
 class Decision(NamedTuple):
     """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them.
 
-    `told` are the others among them, each with its index.
+    `told` are the others among them, each with its index. `gave_back` is whether any gave volume of an authorisation back.
     """
 
     accepted: list[tuple[bytes, str, bytes]]
@@ -46,6 +46,7 @@ class Decision(NamedTuple):
     refusals: list[Refusal]
     facts: pl.DataFrame
     arrived: tuple[str, ...]
+    gave_back: bool
 
 
 def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, bytes]]]:
@@ -94,7 +95,7 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
         for index, (seq, event) in enumerate((seq, event) for seq, event, _ in fresh if told and seq not in refused)
         if not isinstance(event, StreamedEvent)
     ]
-    return Decision(accepted, told_accepted, list(refused.values()), facts, tuple(desk.arrived))
+    return Decision(accepted, told_accepted, list(refused.values()), facts, tuple(desk.arrived), desk.gave_back)
 
 
 def stream_of(event: Event) -> bytes:
