@@ -19,6 +19,7 @@ from engine.events import (
     ContractTerminated,
     Event,
     PartnerRegistered,
+    PointsBurned,
     PointsRedemptionApproved,
     PointsRedemptionRequested,
     ReportedEvent,
@@ -55,7 +56,7 @@ def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, b
 
     A rulebook folds its contracts again, and is refused where it cannot. Who spends points must have them.
     """
-    alone = (RulebookPublished, PointsRedemptionRequested, PointsRedemptionApproved)
+    alone = (RulebookPublished, PointsBurned, PointsRedemptionRequested, PointsRedemptionApproved)
     cuts = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, alone)]
     return [fresh[start:end] for start, end in pairwise(sorted({0, *cuts, len(fresh)}))]
 

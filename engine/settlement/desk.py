@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, assert_never
 
 import polars as pl
 
-from engine.aggregates import assessment, cooperation_model, fx, reported
+from engine.aggregates import assessment, cooperation_model, fx, redemption, reported
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
@@ -21,6 +21,7 @@ from engine.events import (
     ContractTerminated,
     Event,
     FxRatePublished,
+    PointsBurned,
     ReportedEvent,
     RulebookPublished,
     joined,
@@ -184,6 +185,8 @@ class Desk:
         if isinstance(command, (AssessmentOverridden, AssessmentReassessed)):
             named = joined(command.scorecard, command.period, command.partner)
             assessment.check_open(self._relations.look("assessment", named), command)
+        if isinstance(command, PointsBurned):
+            redemption.check_burned(command, self._relations.look)
         if command.KIND in AGGREGATES:
             self._relation(seq, command)
 
