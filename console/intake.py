@@ -25,6 +25,7 @@ from rich.text import Text
 
 from console.session import JSON, clock, err, opened, out, print_json, refuse
 from consumers import files
+from consumers.suspense import recycle_ripe
 from engine.store.intake import Counts
 
 TOPIC_DEFAULT = "settle.events"
@@ -72,6 +73,7 @@ def ingest(
     """Take in files of events. Reading a file twice adds nothing."""
     counts = Counts()
     with opened() as store:
+        recycle_ripe(store, clock)
         for path in paths:
             size = Path(path).stat().st_size if path != "-" and Path(path).is_file() else None
             with bar(f"ingest {Path(path).name[:24]}", size) as (progress, task):

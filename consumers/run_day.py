@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from consumers.commands import Asked, ask
+from consumers.suspense import recycle_ripe
 from engine.aggregates.refusal import Refused
 from engine.period import Period, day_in
 from engine.settlement import calendar, closing, scoring
@@ -59,6 +60,7 @@ def run_day(
     for number, period in enumerate(periods):
         progress("close", number, len(periods))
         waits += _close(store, period, clock, closed)
+    recycle_ripe(store, clock)
     taken: list[Step] = []
     refused: dict[_Of, Waits] = {}
     while True:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from consumers.decode import decode
 from consumers.personal import AS_KEPT
+from engine.settlement import allotting
 from engine.settlement.recording import Message, recycle
 from engine.store import recorder, suspense
 from engine.store.database import Store
@@ -25,21 +26,36 @@ def recycle_waiting(store: Store, arrived: Sequence[str], clock: Callable[[], da
     causes = list(arrived)
     while causes:
         now, causes = causes, []
-        after = 0
         with store.reading() as cursor:
             position = recorder.last_position(cursor)
-        while True:
-            with store.reading() as cursor:
-                entries = suspense.waiting(cursor, now, after, ENTRIES_A_TRANSACTION)
-            if not entries:
-                break
-            after = entries[-1].id
+        for entries in _waiting(store, now):
             done, more = recycle(store, [(entry.id, message_of(entry)) for entry in entries], clock())
             recorded += done
             causes += more
         with store.writing() as cursor:
             suspense.tried(cursor, now, position)
     return recorded
+
+
+def _waiting(store: Store, causes: Sequence[str]) -> Iterator[list[Entry]]:
+    """What waits for the causes, each part looked up when those before it have been tried. What waits for volume comes first, since
+    it was there before whatever else arrived; of it, only what has room.
+    """
+    authorisations = suspense.volumes_among(causes)
+    while authorisations:
+        with store.reading() as cursor:
+            entries = suspense.of_ids(cursor, allotting.fitting(cursor, authorisations, ENTRIES_A_TRANSACTION))
+        if not entries:
+            break
+        yield entries
+    after = 0
+    while True:
+        with store.reading() as cursor:
+            entries = suspense.waiting(cursor, causes, after, ENTRIES_A_TRANSACTION)
+        if not entries:
+            break
+        after = entries[-1].id
+        yield entries
 
 
 def recycle_ripe(store: Store, clock: Callable[[], datetime]) -> int:

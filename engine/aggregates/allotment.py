@@ -1,13 +1,14 @@
 """Which authorisation each event of an agent is sold under, where some of them hold only up to a volume.
 
 An event is sold under the first of its contract's authorisations, by their ids, that covers it and has room for it, as has every
-one within which that lies. It is counted there and in those. So the count follows from the log alone, in its order.
+one within which that lies. It is counted there and in those. So the count follows from the log alone, in its order. Where none has
+room, the event waits for that; what waits is taken in its order, each as soon as it fits.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -31,6 +32,13 @@ class Sale(NamedTuple):
     foreign: bool
 
 
+class Full(NamedTuple):
+    """Why there is no room for an event, and under which authorisations it could be sold with so much, in micros, of their volume."""
+
+    why: str
+    needs: tuple[tuple[str, int], ...]
+
+
 # The states of one authorisation: each from its place on.
 Steps = Sequence[tuple[int, Authorisation | None]]
 
@@ -52,6 +60,7 @@ class Allotment:
         self._chains = {id_: self._chain(id_) for id_ in steps}
         self.used = dict(used)
         self.changed: set[str] = set()
+        self.gave_back = False
 
     def _latest(self, id_: str) -> Authorisation:
         state = self._steps[id_][-1][1]
@@ -74,12 +83,12 @@ class Allotment:
         """The contracts of which any authorisation holds only up to a volume."""
         return {contract for contract, ids in self._contracts.items() if any(self._chains[id_] for id_ in ids)}
 
-    def take(self, sale: Sale) -> str | None:
+    def take(self, sale: Sale) -> Full | None:
         """Counts the event where there is room for it; else returns why there is none.
 
         An event that no authorisation covers is not judged here.
         """
-        full: str | None = None
+        full: Full | None = None
         for id_ in self._contracts.get(sale.contract, ()):
             state = self._at(id_, sale.seq)
             if state is None or not _covers(state, sale):
@@ -89,11 +98,40 @@ class Allotment:
             if without is None:
                 for each, micros in wanted:
                     if micros:
-                        self.used[each.authorisation] = self.used.get(each.authorisation, 0) + micros
-                        self.changed.add(each.authorisation)
+                        self._count(each, micros)
                 return None
-            full = full or self._said(without, sale)
+            full = full or Full(self._said(without, sale), ())
+            takes = [micros for _, micros in wanted if micros is not None]
+            if len(takes) == len(wanted):
+                full = full._replace(needs=(*full.needs, (id_, max(takes))))
         return full
+
+    def room(self, id_: str) -> int:
+        """How much can still be sold under the authorisation, in micros: the least of it and of those within which it lies."""
+        return min(
+            each.volume_max - self.used.get(each.authorisation, 0)
+            for each in self._chains[id_]
+            if each.volume_max is not None
+        )
+
+    def first(self, waits: Iterable[tuple[int, str, int]], limit: int) -> list[int]:
+        """Of messages that wait, (id, authorisation, micros) in their order, the first for which there is room, when each takes its
+        own.
+        """
+        chosen: dict[int, None] = {}
+        for message, id_, micros in waits:
+            if message not in chosen and micros <= self.room(id_):
+                chosen[message] = None
+                for each in self._chains[id_]:
+                    self._count(each, micros)
+            if len(chosen) == limit:
+                break
+        return list(chosen)
+
+    def _count(self, state: Authorisation, micros: int) -> None:
+        self.used[state.authorisation] = self.used.get(state.authorisation, 0) + micros
+        self.changed.add(state.authorisation)
+        self.gave_back = self.gave_back or micros < 0
 
     def _at(self, id_: str, seq: int) -> Authorisation | None:
         index = bisect_right(self._places[id_], seq) - 1

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from engine.aggregates.partner import held as payout_held
+from engine.aggregates.partner import holder
 from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
@@ -140,10 +140,7 @@ _STEPS = {
 
 
 def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
-    """Raises the refusals above, UnknownContract, NotThere and WrongState.
-
-    `payout_held` of a partner, where it has that, says why nothing is paid to it now; None where it is.
-    """
+    """Raises the refusals above, UnknownContract, NotThere and WrongState."""
     what = f"the statement of {command.contract} for {command.period}"
     if command.agent is not None:
         what = f"{command.agent}'s share of {what}"
@@ -202,9 +199,11 @@ def _confirmed(what: str, known: Note, command: StatementConfirmed, day: date, l
         line for line in known.lines if _is_open(look("discrepancy", joined(known.contract, known.period, line)))
     ]
     if unsettled:
+        # One after the other: tried again when the first is decided, it waits for the next.
         raise OpenDiscrepancies(
             f"{what} has open discrepancies: {', '.join(unsettled[:5])}{' and more' if unsettled[5:] else ''}; resolve or reject "
-            "them (settle discrepancy list), and try this message again"
+            "them (settle discrepancy list), and this message is recycled by itself",
+            waits_for=f"discrepancy:{joined(known.contract, known.period, unsettled[0])}",
         )
     return command
 
@@ -247,10 +246,12 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
             f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is due by {what}; it is paid "
             "whole: give the amount that is due under a new id, and write this message off"
         )
-    held = payout_held(look, known.partner)
-    if held is not None and amount > 0:
+    holds = holder(look, known.partner)
+    if holds is not None and amount > 0:
         raise PayoutHeld(
-            f"payouts to partner {known.partner} are held: {held}; try this message again when they are not"
+            f"payouts to partner {known.partner} are held: {holds.payout_held}; see to that first, and this message is recycled "
+            "by itself",
+            waits_for=f"partner:{holds.partner}",
         )
     return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
 

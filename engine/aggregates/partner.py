@@ -259,13 +259,19 @@ def payee(look: Look, partner: str) -> str:
     return last
 
 
-def held(look: Look, partner: str) -> str | None:
-    """Why what the partner earns is not paid out now: it, or anybody that it was merged into, is blocked, or the account of
-    the payee waits for its approval. None where nothing stands in the way.
+def holder(look: Look, partner: str) -> Partner | None:
+    """Whoever holds what the partner earns from being paid out now: it, or anybody that it was merged into, who is blocked, or the
+    payee, whose account waits for its approval. None where nothing stands in the way.
     """
     *before, last = (look("partner", each) for each in merged(look, partner))
     blocked = next((each for each in before if each is not None and each.blocked is not None), None)
-    found = blocked or last
+    found: Partner | None = blocked or last
+    return None if found is None or found.payout_held is None else found
+
+
+def held(look: Look, partner: str) -> str | None:
+    """Why what the partner earns is not paid out now; None where it is."""
+    found = holder(look, partner)
     return None if found is None else found.payout_held
 
 

@@ -46,7 +46,8 @@ def published(what: str, command: StatementPublished, look: Look) -> StatementPu
     issued = look("statement", joined(command.contract, command.period))
     if not issued:
         raise StatementNotClosed(
-            f"{what} is not closed; close it first (settle close {command.period}), and try this message again"
+            f"{what} is not closed; close it first (settle close {command.period}), and this message is recycled by itself",
+            waits_for=f"statement:{command.named}",
         )
     said: Mapping[str, Any] = msgspec.json.decode(issued[0].statement)
     end = Period.parse(command.period).end

@@ -1,4 +1,7 @@
-"""A wish to spend points: requested, then approved by somebody else, which burns them, or rejected."""
+"""A wish to spend points: requested, then approved by somebody else, which burns them, or rejected.
+
+From the request to that decision its points are reserved: no other request and no other burning has them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from engine.aggregates.partner import IsBlocked
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, check_other, fits
 from engine.events import (
+    PointsBurned,
     PointsRedemptionApproved,
     PointsRedemptionRejected,
     PointsRedemptionRequested,
@@ -63,6 +67,12 @@ class NotGranted(Refused):
     code = "not-granted"
 
 
+# By event: what can be done where the account has not enough points for it.
+_INSTEAD = {
+    "points.redemption_requested": "ask for no more than there is",
+    "points.redemption_approved": "reject it with a reason, or wait until there are enough",
+    "points.burned": "burn no more than is free, or have a request rejected first,",
+}
 _STEPS = {
     "points.redemption_requested": (),
     "points.redemption_approved": ("requested",),
@@ -100,8 +110,14 @@ def decide(known: Redemption | None, command: RedemptionCommand, look: Look) -> 
     return msgspec.structs.replace(command, points=known.points, author=known.author)
 
 
+def check_burned(command: PointsBurned, look: Look) -> None:
+    """Points that are burned without a request have to be there, and free. Raises NoAccount, NotEnoughPoints."""
+    what = f"{command.NAME} {command.id} of partner {command.partner} in {command.program}"
+    _check_points(what, command, command.points, look)
+
+
 def _check_points(
-    what: str, command: PointsRedemptionRequested | PointsRedemptionApproved, points: int, look: Look
+    what: str, command: PointsRedemptionRequested | PointsRedemptionApproved | PointsBurned, points: int, look: Look
 ) -> None:
     day = command.time.astimezone(UTC).date()
     account: Spendable | None = look("points", joined(command.partner, command.program, day.isoformat()))
@@ -110,21 +126,19 @@ def _check_points(
             f"partner {command.partner} has no points account in {command.program} on {day}, for {what}; name a rulebook of its "
             "contracts that has points, under a new id, and write this message off"
         )
-    asks = isinstance(command, PointsRedemptionRequested)
     if isinstance(command, PointsRedemptionRequested) and command.benefit not in {None, *account.grants}:
         raise NotGranted(
             f"{what} is for {command.benefit}, and level {account.level or 'none'} of {day} grants "
             f"{' or '.join(account.grants) or 'nothing'}; ask for that under a new id, and write this message off"
         )
-    # What was requested is reserved against further requests; to approve one, its points have to be there still.
-    reserved = account.reserved if asks else Decimal(0)
+    # What was requested is reserved against all but its own approval; for that, its points have to be there still.
+    reserved = Decimal(0) if isinstance(command, PointsRedemptionApproved) else account.reserved
     if decimal_of_micros(points) > account.balance - reserved:
         open_ = f", of which open requests reserve {plain(reserved)}" if reserved else ""
         raise NotEnoughPoints(
             f"{what} is for {plain(decimal_of_micros(points))} points, and on {day} the account has "
             f"{plain(account.balance)}{open_}; "
-            + ("ask for no more than there is" if asks else "reject it with a reason, or wait until there are enough")
-            + " under a new id, and write this message off"
+            f"{_INSTEAD[command.NAME]} under a new id, and write this message off"
         )
 
 

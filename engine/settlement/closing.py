@@ -24,7 +24,7 @@ from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.issuing import issued_of, keep_closed
 from engine.settlement.keeping import balances_text, canonical, given_text
 from engine.settlement.statements import checked, count_events, count_streamed, ended_statement, found, statement_of
-from engine.store import intake, log, recorder, registry
+from engine.store import intake, log, recorder, registry, suspense
 from engine.store import statements as statement_store
 from engine.store.database import Rows, Store
 
@@ -281,4 +281,6 @@ def _write(cursor: Rows, rulebook: Rulebook, period: Period, drafts: Sequence[_D
     assert first == position + 1, (first, position)
     intake.note_batch(cursor, first, first + len(rows) - 1, now)
     keep_closed(cursor, period, issued)
+    closed = [f"statement:{events.joined(each.contract, name)}" for each in issued]
+    suspense.note_arrivals(cursor, closed, first + len(rows) - 1)
     return len(issued)

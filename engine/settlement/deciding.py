@@ -20,6 +20,7 @@ from engine.events import (
     ContractTerminated,
     Event,
     PartnerRegistered,
+    PointsBurned,
     PointsRedemptionApproved,
     PointsRedemptionRequested,
     ReportedEvent,
@@ -41,7 +42,8 @@ from engine.store.database import Rows
 class Decision(NamedTuple):
     """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them.
 
-    `told` are the others among them, `advances` those of the volume that pay one, each with its index.
+    `told` are the others among them, `advances` those of the volume that pay one, each with its index. `gave_back` is whether any
+    gave volume of an authorisation back.
     """
 
     accepted: list[tuple[bytes, str, bytes]]
@@ -50,6 +52,7 @@ class Decision(NamedTuple):
     refusals: list[Refusal]
     facts: pl.DataFrame
     arrived: tuple[str, ...]
+    gave_back: bool
 
 
 def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, bytes]]]:
@@ -59,7 +62,9 @@ def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, b
     A rulebook folds its contracts again, and is refused where it cannot. Who spends points must have them. A service that ends its
     contract must not do so before what is recorded.
     """
-    alone = (RulebookPublished, PointsRedemptionRequested, PointsRedemptionApproved, ServiceReviewed, ServiceExited)
+    alone = (
+        RulebookPublished, PointsBurned, PointsRedemptionRequested, PointsRedemptionApproved, ServiceReviewed, ServiceExited,
+    )  # fmt: skip
     cuts = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, alone)]
     return [fresh[start:end] for start, end in pairwise(sorted({0, *cuts, len(fresh)}))]
 
@@ -101,7 +106,9 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
             told_accepted.append((index, desk.decided.get(seq, event)))
         elif isinstance(event, AdvancePaid):
             advances.append((index, event))
-    return Decision(accepted, told_accepted, advances, list(refused.values()), facts, tuple(desk.arrived))
+    return Decision(
+        accepted, told_accepted, advances, list(refused.values()), facts, tuple(desk.arrived), desk.gave_back
+    )
 
 
 def stream_of(event: Event) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, assert_never
 
 import polars as pl
 
-from engine.aggregates import assessment, cooperation_model, fx, reported
+from engine.aggregates import assessment, cooperation_model, fx, redemption, reported
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
@@ -23,6 +23,7 @@ from engine.events import (
     ContractTerminated,
     Event,
     FxRatePublished,
+    PointsBurned,
     ReportedEvent,
     RulebookPublished,
     ServiceEvent,
@@ -41,12 +42,13 @@ from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
 
 class Refusal(NamedTuple):
-    """Why the event at `seq` is not accepted."""
+    """Why the event at `seq` is not accepted. `needs` are as in engine.aggregates.allotment.Full."""
 
     seq: int
     code: str
     sentence: str
     waits_for: str | None
+    needs: tuple[tuple[str, int], ...] = ()
 
 
 class Desk:
@@ -69,6 +71,8 @@ class Desk:
         self._rates = rates.known(cursor, rate_keys) if rate_keys else {}
         self.refusals: list[Refusal] = []
         self.arrived: list[str] = []
+        # Whether anything gave volume of an authorisation back.
+        self.gave_back = False
         self._relations = Relations(
             cursor, [event for _, event in told], self._other, {(PARTNER, id_) for id_ in partner_ids}
         )
@@ -196,6 +200,8 @@ class Desk:
         if isinstance(command, (AssessmentOverridden, AssessmentReassessed)):
             named = joined(command.scorecard, command.period, command.partner)
             assessment.check_open(self._relations.look("assessment", named), command)
+        if isinstance(command, PointsBurned):
+            redemption.check_burned(command, self._relations.look)
         if command.KIND in AGGREGATES:
             self._relation(seq, command)
 
@@ -227,7 +233,9 @@ class Desk:
 
     def beyond(self, accepted: pl.DataFrame) -> list[Refusal]:
         """Those of events that pass all else for which their authorisations have no room. Counts the others."""
-        return [Refusal(*each) for each in allotting.beyond(self._cursor, accepted, self._relations.history)]
+        found = allotting.beyond(self._cursor, accepted, self._relations.history)
+        self.gave_back = found.gave_back
+        return [Refusal(*each) for each in found.refused]
 
     def shut(self, ids: Sequence[str]) -> list[tuple[str, date]]:
         """The closed periods of those of the contracts that suspend what comes late."""

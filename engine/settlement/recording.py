@@ -15,7 +15,7 @@ import msgspec
 
 from engine.aggregates.refusal import Refused
 from engine.events import Event, PartnerContactErased
-from engine.settlement import deciding, folding, journaling
+from engine.settlement import allotting, deciding, folding, journaling
 from engine.settlement.deciding import Decision
 from engine.settlement.desk import Refusal
 from engine.store import contact_keys, facts, intake, log, recorder, suspense
@@ -82,14 +82,13 @@ def record(store: Store, slices: Sequence[Slice], messages: Sequence[Message], r
         }
         recorder.lock(cursor)
         fresh, ended, kept = _claimed(cursor, messages)
-        refusals, arrived = _decided(cursor, fresh, recorded_at)
-        for refusal in refusals:
+        decided = _decided(cursor, fresh, recorded_at)
+        for refusal in decided.refusals:
             ended[refusal.seq] = "suspended"
             kept[refusal.seq] = _kept(messages[refusal.seq], refusal)
         if kept:
             suspense.keep(cursor, [kept[seq] for seq in sorted(kept)], recorded_at)
-        if arrived:
-            suspense.note_arrivals(cursor, arrived, recorder.last_position(cursor))
+        arrived = _noted(cursor, decided, [messages[refusal.seq] for refusal in decided.refusals])
         intake.advance(cursor, _accounted(slices, held, messages, ended))
     ends = Counter(ended.values())
     counts = Counts(
@@ -131,10 +130,10 @@ def command(store: Store, asked: Sequence[Readable], at: datetime) -> tuple[str,
                 "changed-meanwhile",
                 "somebody else has just changed it; look at it as it stands now, and ask again if it is still wanted",
             )
-        refusals, arrived = _decided(cursor, fresh, at)
-        if refusals:
-            raise CommandRefused(refusals[0].code, _for_a_person(refusals[0].sentence))
-        suspense.note_arrivals(cursor, arrived, recorder.last_position(cursor))
+        decided = _decided(cursor, fresh, at)
+        if decided.refusals:
+            raise CommandRefused(decided.refusals[0].code, _for_a_person(decided.refusals[0].sentence))
+        arrived = _noted(cursor, decided, [])
         intake.advance(cursor, _accounted([Slice(COMMANDS, 0, None, len(asked))], held, messages, {}))
     return arrived
 
@@ -147,7 +146,7 @@ def _for_a_person(sentence: str) -> str:
         ", and this message is recycled by itself",
     ):
         sentence = sentence.replace(ending, "")
-    return sentence.replace(" under a new id", "").replace("try this message again", "ask again")
+    return sentence.replace(" under a new id", "")
 
 
 def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:
@@ -160,12 +159,11 @@ def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) 
         open_ids = suspense.locked(cursor, [id_ for id_, _ in entries])
         tried = [(id_, message) for id_, message in entries if id_ in open_ids]
         found = [_readable(message) for _, message in tried]
-        refusals, arrived = _decided(cursor, list(enumerate(found)), at)
-        refused = {refusal.seq: refusal for refusal in refusals}
+        decided = _decided(cursor, list(enumerate(found)), at)
+        refused = {refusal.seq: refusal for refusal in decided.refusals}
         suspense.recycled(cursor, [id_ for seq, (id_, _) in enumerate(tried) if seq not in refused], at)
         suspense.still_suspended(cursor, [(r.code, r.sentence, r.waits_for, tried[r.seq][0]) for r in refused.values()])
-        if arrived:
-            suspense.note_arrivals(cursor, arrived, recorder.last_position(cursor))
+        arrived = _noted(cursor, decided, [tried[refusal.seq][1] for refusal in decided.refusals])
     return len(tried) - len(refused), arrived
 
 
@@ -250,18 +248,46 @@ def _kept(message: Message, refusal: Refusal) -> suspense.Kept:
     )
 
 
-def _decided(
-    cursor: Rows, fresh: Sequence[tuple[int, Readable]], at: datetime
-) -> tuple[list[Refusal], tuple[str, ...]]:
-    """Decides the new messages and appends what is accepted; returns what is not, and what arrived."""
+class _Decided(NamedTuple):
+    """What is not accepted; what arrived; and whether volume of an authorisation was given back."""
+
+    refusals: list[Refusal]
+    arrived: list[str]
+    gave_back: bool
+
+
+def _decided(cursor: Rows, fresh: Sequence[tuple[int, Readable]], at: datetime) -> _Decided:
+    """Decides the new messages and appends what is accepted."""
     refusals: list[Refusal] = []
     arrived: list[str] = []
+    gave_back = False
     for run in deciding.runs([(seq, found.event, found.state) for seq, found in fresh]):
         decision = deciding.decide(cursor, run)
         _append(cursor, decision, at)
         refusals += decision.refusals
         arrived += decision.arrived
-    return refusals, tuple(arrived)
+        gave_back = gave_back or decision.gave_back
+    return _Decided(refusals, arrived, gave_back)
+
+
+def _noted(cursor: Rows, decided: _Decided, refused: Sequence[Message]) -> tuple[str, ...]:
+    """Notes for how much volume each of the `refused` messages, which are in suspense by now, waits, and what arrived for these and
+    others; returns what arrived.
+    """
+    waits = [
+        (_readable(message).identity, *need)
+        for message, refusal in zip(refused, decided.refusals, strict=True)
+        for need in refusal.needs
+    ]
+    if waits:
+        suspense.wait_for_volumes(cursor, waits)
+    position = recorder.last_position(cursor)
+    if decided.arrived:
+        suspense.note_arrivals(cursor, decided.arrived, position)
+    ripe = allotting.ripe(cursor) if decided.gave_back else []
+    if ripe:
+        suspense.note_volumes(cursor, ripe, position)
+    return (*decided.arrived, *map(suspense.volume_of, ripe))
 
 
 def _append(cursor: Rows, decision: Decision, at: datetime) -> None:

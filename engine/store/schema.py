@@ -72,6 +72,15 @@ CREATE TABLE settle.arrivals (
     cause text PRIMARY KEY,
     position bigint NOT NULL
 );
+-- Suspended messages that are recorded as soon as one of the authorisations, with all within which it lies, has room for so much.
+CREATE TABLE settle.volume_waits (
+    id bigint NOT NULL,
+    authorisation text NOT NULL,
+    micros bigint NOT NULL,
+    PRIMARY KEY (id, authorisation)
+);
+CREATE INDEX volume_waits_order ON settle.volume_waits (authorisation, id);
+CREATE INDEX volume_waits_least ON settle.volume_waits (authorisation, micros);
 CREATE INDEX suspense_dead_letters ON settle.suspense (id) WHERE state = 'rejected' AND NOT dead_lettered;
 
 -- Up to which position what was issued has been sent to Kafka; `sending` is set while a transaction there may be under way. By `id`

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from engine.store.database import Rows
 
+_VOLUME = "volume:"
+_BIGINT_MAX = 2**63 - 1
 # Of a larger message, which is rejected for its size, this much is kept.
 RAW_BYTES_MAX = 1_048_576
 
@@ -116,6 +118,69 @@ def waiting(cursor: Rows, waits_for: Sequence[str], after: int, limit: int) -> l
     return [_entry(row) for row in rows]
 
 
+def wait_for_volumes(cursor: Rows, waits: Sequence[tuple[bytes, str, int]]) -> None:
+    """Keeps of suspended messages, by (identity, authorisation, micros), for how much of whose volume they wait."""
+    cursor.execute(
+        "INSERT INTO settle.volume_waits SELECT s.id, w.authorisation, w.micros "
+        "FROM unnest(%s::uuid[], %s::text[], %s::bigint[]) AS w (identity, authorisation, micros) "
+        "JOIN settle.suspense s USING (identity) WHERE s.state = 'suspended' AND s.code <> 'identity-conflict'",
+        ([each[0].hex() for each in waits], [each[1] for each in waits], [each[2] for each in waits]),
+    )
+
+
+def volumes_awaited(cursor: Rows) -> dict[str, int]:
+    """By authorisation the least that any suspended message waits for. Costs one look at the index for each of them."""
+    rows = cursor.execute(
+        "WITH RECURSIVE found AS ("
+        "(SELECT authorisation, micros FROM settle.volume_waits ORDER BY authorisation, micros LIMIT 1) "
+        "UNION ALL SELECT following.* FROM found, LATERAL (SELECT authorisation, micros FROM settle.volume_waits w "
+        "WHERE w.authorisation > found.authorisation ORDER BY w.authorisation, w.micros LIMIT 1) following) "
+        "SELECT * FROM found"
+    )
+    return dict(rows.fetchall())
+
+
+def waiting_for_volume(cursor: Rows, rooms: Mapping[str, int], limit: int) -> list[tuple[int, str, int]]:
+    """The first `limit` messages of each authorisation that wait for no more of its volume than there is `room`: id,
+    authorisation, micros, in the order of their ids.
+    """
+    rows = cursor.execute(
+        "SELECT w.id, r.authorisation, w.micros FROM unnest(%s::text[], %s::bigint[]) AS r (authorisation, room), "
+        "LATERAL (SELECT id, micros FROM settle.volume_waits WHERE authorisation = r.authorisation AND micros <= r.room "
+        "ORDER BY id LIMIT %s) w ORDER BY w.id, r.authorisation",
+        (list(rooms), [min(room, _BIGINT_MAX) for room in rooms.values()], limit),
+    )
+    return rows.fetchall()
+
+
+def of_ids(cursor: Rows, ids: Sequence[int]) -> list[Entry]:
+    """Those of the messages that are still suspended, in the order of their ids."""
+    rows = cursor.execute(
+        f"SELECT {_COLUMNS} FROM settle.suspense WHERE state = 'suspended' AND id = ANY(%s) ORDER BY id",  # noqa: S608
+        (list(ids),),
+    )
+    return [_entry(row) for row in rows]
+
+
+def note_volumes(cursor: Rows, authorisations: Sequence[str], position: int) -> None:
+    """Notes that these have room for messages that wait for it, as of the position, until `tried`."""
+    cursor.execute(
+        "INSERT INTO settle.arrivals SELECT cause, %s FROM unnest(%s::text[]) AS causes (cause) "
+        "ON CONFLICT (cause) DO UPDATE SET position = excluded.position",
+        (position, [volume_of(each) for each in authorisations]),
+    )
+
+
+def volume_of(authorisation: str) -> str:
+    """What messages that wait for volume of the authorisation wait for, as it is noted when it arrives."""
+    return f"{_VOLUME}{authorisation}"
+
+
+def volumes_among(causes: Iterable[str]) -> list[str]:
+    """The authorisations that are meant by causes of `volume_of`."""
+    return [cause.removeprefix(_VOLUME) for cause in causes if cause.startswith(_VOLUME)]
+
+
 def note_arrivals(cursor: Rows, causes: Iterable[str], position: int) -> None:
     """Notes those of the causes that suspended messages wait for, as of the position, until `tried`."""
     cursor.execute(
@@ -146,11 +211,17 @@ def locked(cursor: Rows, ids: Sequence[int]) -> set[int]:
 
 def recycled(cursor: Rows, ids: Sequence[int], at: datetime) -> None:
     cursor.execute("UPDATE settle.suspense SET state = 'recycled', decided_at = %s WHERE id = ANY(%s)", (at, list(ids)))
+    _forget_volumes(cursor, ids)
 
 
 def still_suspended(cursor: Rows, reasons: Sequence[tuple[str, str, str | None, int]]) -> None:
     """Each (code, sentence, waits_for, id): why it is suspended now, after it was tried again."""
     cursor.executemany("UPDATE settle.suspense SET code = %s, sentence = %s, waits_for = %s WHERE id = %s", reasons)
+    _forget_volumes(cursor, [id_ for *_, id_ in reasons])
+
+
+def _forget_volumes(cursor: Rows, ids: Sequence[int]) -> None:
+    cursor.execute("DELETE FROM settle.volume_waits WHERE id = ANY(%s)", (list(ids),))
 
 
 def write_off(cursor: Rows, id: int, at: datetime, by: str, reason: str) -> bool:  # noqa: A002
@@ -160,7 +231,9 @@ def write_off(cursor: Rows, id: int, at: datetime, by: str, reason: str) -> bool
         "WHERE id = %s AND state IN ('suspended', 'rejected')",
         (at, by, reason, id),
     )
-    return cursor.rowcount == 1
+    written_off = cursor.rowcount == 1
+    _forget_volumes(cursor, [id])
+    return written_off
 
 
 def totals(cursor: Rows) -> list[tuple[str, str, int]]:

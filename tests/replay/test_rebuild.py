@@ -81,7 +81,7 @@ def told(number: int, kind: str) -> bytes:
         case "case":
             return case(id_, "answered", minutes="12.5", contract="C-1")
         case "points":
-            said = {"program": "simple", "points": "-7.5", "reason": "r", "author": "ann", "approver": "bob"}
+            said = {"program": "simple", "points": "7.5", "reason": "r", "author": "ann", "approver": "bob"}
             return message("points.adjusted", id_, who | said)
         case "burned":
             return message("points.burned", id_, who | {"program": "simple", "points": "3", "reason": "r"})

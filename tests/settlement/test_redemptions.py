@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -12,13 +14,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from consumers.decode import decode
+from consumers.ingest import ingest
 from engine.settlement import points
-from engine.store import suspense
+from engine.settlement.recording import Message, Slice
+from engine.store import intake, suspense
 from engine.store.database import Store
+from engine.store.intake import Counts
 from replay.rebuild.running import rebuild
 from tests.histories import charged, message, registered, signed
 from tests.settlement.test_chains import book
-from tests.settlement.test_recording import kept, store, take
+from tests.settlement.test_recording import CHANNEL, clock, kept, store, take
 
 __all__ = ["store"]
 
@@ -50,6 +56,10 @@ def step(name: str, reference: str, by: str = "Wu", time: str = NOVEMBER_1) -> b
     return message(
         f"points.redemption_{name}", f"{name} {reference} {by} {time}", WHO | {"reference": reference} | who, time
     )
+
+
+def burned(id: str, number: str, time: str = NOVEMBER_1, **said: Any) -> bytes:
+    return message("points.burned", id, WHO | {"points": number, "reason": "gift"} | said, time)
 
 
 def ready(store: Store) -> None:
@@ -116,11 +126,10 @@ def test_a_day_before_the_points_came_or_after_they_expired_has_none(store: Stor
 
 def test_points_that_were_spent_later_cannot_be_spent_before(store: Store) -> None:
     ready(store)
-    burned = message("points.burned", "b", WHO | {"points": "90", "reason": "gift"}, "2026-11-20T00:00:00Z")
     take(
         store,
         adjusted("100"),
-        burned,
+        burned("b", "90", "2026-11-20T00:00:00Z"),
         asked("a", "11", "2026-11-10T00:00:00Z"),
         asked("b", "10", "2026-11-10T00:00:00Z"),
     )
@@ -167,6 +176,77 @@ def test_without_an_account_there_is_nothing_to_spend(store: Store) -> None:
     assert [code for _, code in kept(store)] == ["no-points-account"] * 2
 
 
+def test_what_is_asked_for_is_not_burned_otherwise_until_it_is_rejected(store: Store) -> None:
+    ready(store)
+    # Of 100 points 60 are asked for: 40 are free, so 41 are too many, and then 40 are not.
+    take(store, adjusted("100"), asked("a", "60"), burned("b", "41"), burned("c", "40"))
+    assert kept(store) == [("suspended", "not-enough-points")]
+    assert sentences(store)[0] == (
+        "points.burned b of partner P-1 in simple is for 41 points, and on 2026-11-01 the account has 100, of which open "
+        "requests reserve 60; burn no more than is free, or have a request rejected first, under a new id, and write this "
+        "message off"
+    )
+    # The other 60 are there for who asked first.
+    assert take(store, burned("d", "1"), step("approved", "a")).recorded == 1
+    assert account(store).account.balance == 0
+    take(store, adjusted("5", "more"), asked("e", "5"), step("rejected", "e"), burned("f", "5"))
+    assert (len(kept(store)), account(store).account.balance) == (2, 0)
+    assert rebuild(store).equal
+
+
+def test_no_more_is_burned_than_there_is_on_the_day(store: Store) -> None:
+    ready(store)
+    take(store, adjusted("10"))
+    # They come on 1 November; and nobody has an account in a program without points.
+    take(
+        store, burned("early", "1", "2026-10-31T23:00:00Z"), burned("much", "11"), burned("other", "1", program="other")
+    )
+    assert [code for _, code in kept(store)] == ["not-enough-points", "not-enough-points", "no-points-account"]
+    take(store, adjusted("-12", "fraud"))
+    # What two persons take is taken: 2 are owed then, and nothing is left to burn.
+    assert take(store, burned("b", "1")).suspended == 1
+    assert account(store).account.balance == -2
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_burnings_of_one_batch_end_as_those_of_many(store: Store, cut: int) -> None:
+    ready(store)
+    history = [adjusted("100"), burned("a", "30"), asked("b", "30"), burned("c", "41"), burned("d", "40")]
+    take(store, *history[:cut])
+    take(store, *history[cut:])
+    assert (kept(store), account(store).account.balance) == ([("suspended", "not-enough-points")], 30)
+
+
+@pytest.mark.parametrize("other", [burned("two", "60"), asked("two", "60"), step("approved", "open")])
+def test_of_two_who_spend_at_once_one_finds_too_little(store: Store, other: bytes) -> None:
+    ready(store)
+    take(
+        store,
+        adjusted("100"),
+        asked("open", "60" if b"approved" in other else "1"),
+        *([] if b"approved" in other else [step("rejected", "open")]),
+    )
+    with store.writing() as cursor:
+        intake.ensure(cursor, CHANNEL, [(1, 0), (2, 0)])
+    together = threading.Barrier(2)
+
+    def spend(partition: int, raw: bytes) -> Counts:
+        found = [Message(CHANNEL, partition, 0, None, decode(raw))]
+        together.wait()
+        return ingest(store, [Slice(CHANNEL, partition, 0, 1)], found, clock).counts
+
+    with ThreadPoolExecutor(2) as both:
+        ended = list(both.map(spend, (1, 2), (burned("one", "60"), other)))
+    assert sorted((each.recorded, each.suspended) for each in ended) == [(0, 1), (1, 0)]
+    assert kept(store) == [("suspended", "not-enough-points")]
+    free = 100 - 60
+    with store.reading() as cursor:
+        found = points.spendable(cursor, "P-1", "simple", "2026-11-01")
+    assert found is not None
+    assert found.balance - found.reserved == free
+    assert rebuild(store).equal
+
+
 PEOPLE = st.sampled_from(["Li", "Wu"])
 NUMBERS = st.integers(1, 60)
 NAMES = st.sampled_from("abc")
@@ -204,6 +284,14 @@ class Redemptions(RuleBasedStateMachine):
         self.balance += number
         self.tell("points.adjusted", expected=True, points=number, reason="x", author="Li", approver="Wu")
 
+    @rule(number=NUMBERS)
+    def burn(self, number: int) -> None:
+        open_ = sum(each for state, each, _ in self.known.values() if state == "requested")
+        good = number <= self.balance - open_
+        if good:
+            self.balance -= number
+        self.tell("points.burned", expected=good, points=number, reason="gift")
+
     @rule(name=NAMES, number=NUMBERS, by=PEOPLE)
     def ask(self, name: str, number: int, by: str) -> None:
         open_ = sum(each for state, each, _ in self.known.values() if state == "requested")
@@ -215,7 +303,8 @@ class Redemptions(RuleBasedStateMachine):
     @rule(name=NAMES, by=PEOPLE)
     def approve(self, name: str, by: str) -> None:
         state, number, author = self.known.get(name, ("", 0, ""))
-        good = state == "requested" and by != author and number <= self.balance
+        good = state == "requested" and by != author
+        assert not good or number <= self.balance, "what is asked for stays there"
         if good:
             self.balance -= number
             self.known[name] = ("approved", number, author)

@@ -14,7 +14,9 @@ from engine.store.database import Store
 from engine.store.intake import Counts
 from replay.facts import verify
 from tests.histories import message, registered, signed
+from tests.settlement.test_chains import book
 from tests.settlement.test_recording import kept, store, take
+from tests.settlement.test_redemptions import PROGRAM, STEP
 
 __all__ = ["store"]
 
@@ -137,18 +139,18 @@ def test_another_rate_for_the_day_is_suspended_and_the_same_is_not(store: Store,
 
 def test_points_entries_are_read_by_partner_in_order(store: Store) -> None:
     ready(store)
-    by_hand = {"partner": "P-1", "program": "club", "reason": "agreed"}
-    take(store, message("points.burned", "1", by_hand | {"points": "2", "reference": "gift 7"}),
-         message("points.adjusted", "2", by_hand | {"points": "-1.5", "author": "Li", "approver": "Wu"},
-                 "2026-10-02T23:59:59+00:00"),
-         message("points.burned", "3", by_hand | {"points": "1", "program": "other"}))  # fmt: skip
+    by_hand = {"partner": "P-1", "program": "simple", "reason": "agreed"}
+    adjusted = by_hand | {"points": "2.5", "author": "Li", "approver": "Wu"}
+    take(store, book(STEP, more=PROGRAM), message("points.adjusted", "2", adjusted, "2026-10-02T23:59:59+00:00"),
+         message("points.burned", "1", by_hand | {"points": "2", "reference": "gift 7"}),
+         message("points.adjusted", "3", adjusted | {"program": "other", "points": "-1"}))  # fmt: skip
     with store.reading() as cursor:
-        found = points.entries(cursor, "club", ["P-1", "P-2"])
-        none = points.entries(cursor, "club", ["P-1"], first=date(2026, 10, 4))
-        assert points.programs(cursor, "P-1") == ["club", "other"]
+        found = points.entries(cursor, "simple", ["P-1", "P-2"])
+        none = points.entries(cursor, "simple", ["P-1"], first=date(2026, 10, 4))
+        assert points.programs(cursor, "P-1") == ["other", "simple"]
     assert [tuple(entry) for entry in found["P-1"]] == [
-        ("P-1", "club", date(2026, 10, 2), "adjusted", Decimal("-1.5"), "agreed", None, "Li", "Wu", "test/eu", "2", 6),
-        ("P-1", "club", date(2026, 10, 3), "burned", Decimal(2), "agreed", "gift 7", None, None, "test/eu", "1", 5),
+        ("P-1", "simple", date(2026, 10, 2), "adjusted", Decimal("2.5"), "agreed", None, "Li", "Wu", "test/eu", "2", 6),
+        ("P-1", "simple", date(2026, 10, 3), "burned", Decimal(2), "agreed", "gift 7", None, None, "test/eu", "1", 7),
     ]
     assert (set(found), none) == ({"P-1"}, {})
 
