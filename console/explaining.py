@@ -9,7 +9,7 @@ import typer
 from rich.tree import Tree
 
 from console.session import JSON, opened, out, print_json, refuse
-from console.settling import PERIOD, period_of
+from console.settling import PERIOD, VERSION, period_of
 from engine.facts import label
 from engine.outcomes import How, Reason
 from engine.settlement.evidence import Witness, witnesses
@@ -27,12 +27,13 @@ def explain(
     events: Annotated[
         int, typer.Option("--events", help="How many event ids to show under each fact.", min=0)
     ] = _EVENTS_SHOWN,
+    version: Annotated[int, VERSION] = 1,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """The tree behind an amount: steps, clauses, operands, tiers, rounding, remainder, facts and their events."""
     chosen = period_of(period)
     with opened() as store, store.reading() as cursor:
-        seen = view(cursor, contract, chosen)
+        seen = view(cursor, contract, chosen, version)
         reasons = _whole(seen, line)
         found = _witnesses(cursor, seen, reasons, events)
     told = [told_reason(reason, found) for reason in reasons]
