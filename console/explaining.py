@@ -9,7 +9,7 @@ import typer
 from console.explained import named, told, told_all
 from console.reasons import tree_of
 from console.session import JSON, opened, out, print_json, refuse
-from console.settling import PERIOD, period_of
+from console.settling import PERIOD, VERSION, period_of
 from engine.settlement.statements import view
 
 _EVENTS_SHOWN = 3
@@ -24,7 +24,7 @@ def explain(
     events: Annotated[
         int, typer.Option("--events", help="How many event ids to show under each fact.", min=0)
     ] = _EVENTS_SHOWN,
-    version: Annotated[int, typer.Option("--version", help="1 as closed, later ones as restated.", min=1)] = 1,
+    version: Annotated[int, VERSION] = 1,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """The tree behind an amount: steps, clauses, operands, tiers, rounding, remainder, facts and their events.

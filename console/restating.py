@@ -93,12 +93,16 @@ def _table(restated: tuple[Restated, ...]) -> Table:
     table.add_column("because of")
     ordered = sorted(restated, key=_size)
     for each in ordered[:_SHOWN]:
-        amounts = [f"{row['amount']} {row['currency']}" for row in each.adjustment["payable"]] or ["balances alone"]
+        amounts = [f"{row['amount']} {row['currency']}" for row in each.adjustment["payable"]] or [_beside_money(each)]
         causes = "; ".join(told_cause(cause) for cause in each.causes)
         table.add_row(each.contract.contract, each.before.period, "\n".join(amounts), causes)
     if len(ordered) > _SHOWN:
         table.caption = f"and {len(ordered) - _SHOWN:,} more; --json has them all"
     return table
+
+
+def _beside_money(each: Restated) -> str:
+    return "no amount" if each.carried == each.before.carried and not each.adjustment["lines"] else "balances alone"
 
 
 def _size(each: Restated) -> tuple[Decimal, str, str]:

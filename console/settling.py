@@ -18,6 +18,7 @@ from engine.settlement.statements import view
 from engine.store import suspense
 
 PERIOD = typer.Argument(metavar="PERIOD", help="2017-03, 2017-W09, 2017-Q1 or 2017.")
+VERSION = typer.Option("--version", help="1 as closed, later ones as restated.", min=1)
 _REFUSED_SHOWN = 10
 _CAUSES_SHOWN = 3
 
@@ -84,7 +85,7 @@ def close(
 def statement(
     contract: Annotated[str, typer.Argument()],
     period: Annotated[str, PERIOD],
-    version: Annotated[int, typer.Option("--version", help="1 as closed, later ones as restated.", min=1)] = 1,
+    version: Annotated[int, VERSION] = 1,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """A contract's statement: as issued where the period is closed, else as it stands now."""

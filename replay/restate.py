@@ -8,39 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple
 
 from engine.aggregates import contract as contracts
+from engine.aggregates.refusal import Refused
 from engine.aggregates.reported import ApproverIsAuthor
 from engine.events import LatePolicy
-from engine.period import Period
+from engine.period import Calendar, Period
 from engine.rules.given import Given
 from engine.settlement import restating, sealing
 from engine.settlement.books import Books
-from engine.settlement.gathering import settled_by
+from engine.settlement.gathering import EarlierPeriodOpen, settled_by
 from engine.settlement.keeping import balances_text, given_text
 from engine.settlement.restating import Approval, Restated
-from engine.settlement.statements import count_streamed, ended_statement, statement_of
+from engine.settlement.statements import ended_statement
 from engine.store import facts as fact_store
 from engine.store import recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows, Store
 from replay import known
 from replay.causes import causes, is_late
+from replay.differing import Refusal, differing
 from replay.known import Known
-from replay.recompute import Settlement, recomputed
+from replay.recompute import recomputed
 
 # One transaction restates so many contracts, but for those that are settled together.
 CONTRACTS_A_TRANSACTION = 1_000
-
-
-class Refusal(NamedTuple):
-    """Why a closed statement cannot be computed again."""
-
-    contract: str
-    period: str
-    code: str
-    sentence: str
 
 
 class Outcome(NamedTuple):
@@ -107,48 +101,21 @@ def _computed(cursor: Rows, names: Sequence[str] | None, approval: Approval | No
     facts = fact_store.all_live(cursor, None if names is None else chosen)
     found, refused = [], []
     unseen = dict.fromkeys(closed)
-    for settlement in recomputed(everything, facts, max(closed.values()), chosen):
-        own, own_refused = _differing(cursor, settlement)
-        found += own
-        refused += own_refused
-        for name in settlement.all_named:
-            unseen.pop((name, str(settlement.period)), None)
+    books = Books(cursor, {each.rulebook for each in everything.contracts.values()})
+    stopped: dict[tuple[str, Calendar], Refused] = {}
+    every = recomputed(everything, facts, max(closed.values()), chosen)
+    for (rulebook, period), settlements in groupby(every, key=lambda each: (each.rulebook.rulebook, each.period)):
+        together = list(settlements)
+        made = differing(cursor, together, stopped.get((rulebook, period.calendar)))
+        found += made.restated
+        refused += made.refused
+        if made.stopped is not None and books.carry(rulebook):
+            sentence = f"{period} was not restated, and later periods need it: {made.stopped}"
+            stopped.setdefault((rulebook, period.calendar), EarlierPeriodOpen(sentence))
+        for name in {name for each in together for name in each.all_named}:
+            unseen.pop((name, str(period)), None)
     found += _ended(cursor, everything, list(unseen))
     return _held(everything, found, across, approval)._replace(refused=tuple(refused), statements=len(closed))
-
-
-def _differing(cursor: Rows, settlement: Settlement) -> tuple[list[Restated], list[Refusal]]:
-    period = str(settlement.period)
-    closed = statement_store.latest(cursor, sorted(settlement.all_named), period)
-    if not closed:
-        return [], []
-    refused = [
-        Refusal(name, period, refusal.code, str(refusal))
-        for name, refusal in settlement.found.refused.items()
-        if name in closed
-    ]
-    events = settlement.events()
-    drafts = {
-        name: (
-            statement_of(settlement.contracts[name], settlement.rulebook, settlement.period, said, events[name]),
-            said,
-        )
-        for name, said in settlement.lines().items()
-        if name in closed
-    }
-    changed = {
-        name: (statement, balances_text(said.carried))
-        for name, (statement, said) in drafts.items()
-        if restating.differs(closed[name], statement, balances_text(said.carried))
-    }
-    givens = settlement.givens(changed)
-    made = []
-    for name, (statement, carried) in sorted(changed.items()):
-        contract, given = settlement.contracts[name], givens[name]
-        text = given_text(given)
-        why = causes(cursor, contract, closed[name], statement, text)
-        made.append(Restated(contract, closed[name], statement, text, carried, count_streamed(given.facts), tuple(why)))
-    return made, refused
 
 
 def _ended(cursor: Rows, everything: Known, unseen: Sequence[tuple[str, str]]) -> list[Restated]:

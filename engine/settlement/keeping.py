@@ -79,6 +79,19 @@ def _kept(given: Given) -> dict[str, Any]:
     }
 
 
+def is_same_given(one: str, other: str) -> bool:
+    """Whether two such texts give the same: facts and balances have no order."""
+    return one == other or _unordered(msgspec.json.decode(one)) == _unordered(msgspec.json.decode(other))
+
+
+def _unordered(kept: dict[str, Any]) -> dict[str, Any]:
+    return kept | {
+        "facts": sorted(kept["facts"], key=canonical),
+        "carried": sorted(kept["carried"], key=canonical),
+        "origins": [each | {"given": _unordered(each["given"])} for each in kept["origins"]],
+    }
+
+
 def _final(final: Final) -> list[str]:
     return [final.day.isoformat(), plain(final.deposit), final.currency]
 

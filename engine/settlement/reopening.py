@@ -28,15 +28,19 @@ def reopened_group(cursor: Rows, books: Books, issued: Issued, *, whole: bool = 
     rulebook, period = settled_by(books, issued), Period.parse(issued.period)
     together = [issued]
     if whole or rulebook.on(period.first).looks_across:
-        if issued.version == 1:
-            every = statement_store.of_rulebook(cursor, issued.rulebook, issued.period)
-        else:
-            every = statement_store.standing_with(cursor, issued)
-        together = [each for each in every if settled_by(books, each).version == rulebook.version]
+        standing = statement_store.standing_with(cursor, issued)
+        together = [
+            each for each in standing if is_earned(each) and settled_by(books, each).version == rulebook.version
+        ]
     givens = {each.contract: regiven(books, each.given, period) for each in together}
     known = registry.contracts(cursor, list(givens))
     own = _facts_of_partners(cursor, issued, period, givens) if rulebook.assessment else {}
     return Group(rulebook, period, known, Cohort(givens, _partners(own, givens)))
+
+
+def is_earned(issued: Issued) -> bool:
+    """Whether its contract was in force, so that a rulebook settled it: else it holds nothing but adjustments."""
+    return bool(msgspec.json.decode(issued.statement)["lines"])
 
 
 def _facts_of_partners(

@@ -19,9 +19,9 @@ from engine.rules.model import Rulebook
 from engine.rules.scorecards import Consequence
 from engine.settlement import sealing
 from engine.settlement.books import Books
-from engine.settlement.gathering import Group, gathered, of_rulebook
+from engine.settlement.gathering import Group, gathered, of_rulebook, settled_by
 from engine.settlement.keeping import canonical, facts_rows
-from engine.settlement.reopening import reopened_group
+from engine.settlement.reopening import is_earned, reopened_group
 from engine.settlement.statements import concluded
 from engine.store import assessments, intake, log, recorder, registry, suspense
 from engine.store import statements as statement_store
@@ -111,8 +111,10 @@ def _of_rulebook(cursor: Rows, books: Books, rulebook: Rulebook, period: Period)
 def group_of(cursor: Rows, books: Books, rulebook: Rulebook, period: Period, *, again: bool) -> Group:
     """What the scores stand on: what was given at closing, unless they were computed again since, or never issued."""
     closed = statement_store.of_rulebook(cursor, rulebook.rulebook, str(period))
-    if closed and not again:
-        return reopened_group(cursor, books, closed[0], whole=True)
+    earned = [each for each in closed if is_earned(each)]
+    if earned and not again:
+        own = [each for each in earned if settled_by(books, each).version == rulebook.version]
+        return reopened_group(cursor, books, (own or earned)[0], whole=True)
     return gathered(cursor, books, rulebook, period, of_rulebook(cursor, books, rulebook, period))
 
 

@@ -137,12 +137,12 @@ def of_rulebook(cursor: Rows, rulebook: str, period: str) -> list[Issued]:
 
 
 def standing_with(cursor: Rows, issued: Issued) -> list[Issued]:
-    """The closed statements of the period, as closed under any version of the rulebook, each in the version that stood when this
-    one was issued; in the order in which those were issued.
+    """The statements of the period that were closed by then under any version of the rulebook, each in the version that stood
+    when this one was issued; in the order in which those were issued. What is issued at once has one position.
     """
     rows = cursor.execute(
         f"SELECT * FROM (SELECT DISTINCT ON (contract) {_COLUMNS} FROM statements "  # noqa: S608
-        "WHERE rulebook = %s AND period = %s AND (version = 1 OR position <= %s) ORDER BY contract, version DESC) AS standing "
+        "WHERE rulebook = %s AND period = %s AND position <= %s ORDER BY contract, version DESC) AS standing "
         "ORDER BY own_position",
         (issued.rulebook, issued.period, issued.position),
     )

@@ -53,6 +53,13 @@ class Basis(NamedTuple):
         found = [each for each in self.versions.get((contract, str(period)), ()) if each.entry.position < before]
         return found[-1] if found else None
 
+    def standing(self, contract: str, period: Period, position: int) -> Statement | None:
+        """The latest version of the statement that knew the log up to the position and no further: what is issued at once has one
+        position.
+        """
+        found = [each for each in self.versions.get((contract, str(period)), ()) if each.position <= position]
+        return found[-1] if found else None
+
     def latest_score(self, scorecard: str, period: Period, partner: str, to: int) -> Score | None:
         """The latest version of the score that was in the log up to the position."""
         found = [each for each in self.scores.get((scorecard, str(period), partner), ()) if each.entry.position <= to]

@@ -22,9 +22,8 @@ from replay.known import Known
 
 
 class Cohort(NamedTuple):
-    """`statements` and `scores` are those that were issued at once; `beside` the contracts settled with them, for which none
-    was issued then. `left_out` are those of them that should have been. `unknown` are those whose balances the evidence
-    does not have.
+    """`statements` and `scores` are those that were issued at once and are to be proved; `beside` the other contracts settled
+    with them, for which none was issued or is proved elsewhere. `left_out` are those of them that should be here.
     """
 
     book: Rulebook
@@ -119,7 +118,7 @@ def regiven(then: Known, each: Statement) -> Given:
 
 
 def _beside(basis: Basis, cohort: Cohort) -> tuple[dict[str, Given], list[str]]:
-    """What those were given for whom nothing was issued: made of the events, and of what their latest versions say."""
+    """What the contracts beside were given: made of the events, and of what their versions that stood then say."""
     then, period = basis.known[cohort.position], cohort.period
     issued = [each.entry.position for each in cohort.statements] + [each.entry.position for each in cohort.scores]
     before = min(issued)
@@ -135,7 +134,7 @@ def _beside(basis: Basis, cohort: Cohort) -> tuple[dict[str, Given], list[str]]:
         facts: list[Fact] = [
             *folded.get(key_of(each.contract, period, cohort.position), ()), *named.get(each.contract, ())
         ]  # fmt: skip
-        latest = basis.latest(each.contract, period, before)
+        stated = basis.standing(each.contract, period, cohort.position)
         givens[each.contract] = Given(
             period,
             tuple(facts),
@@ -143,8 +142,15 @@ def _beside(basis: Basis, cohort: Cohort) -> tuple[dict[str, Given], list[str]]:
             each.valid_from,
             each.partner,
             then.overrides.get((each.rulebook, str(period), each.partner)),
-            basis.grade_before(each.rulebook, period, each.partner, cohort.position),
+            _grade_before(basis, cohort, each, stated),
             rates,
-            regiven(then, latest).origins if latest else (),
+            regiven(then, stated).origins if stated else (),
         )
     return givens, unknown
+
+
+def _grade_before(basis: Basis, cohort: Cohort, contract: Contract, stated: Statement | None) -> str | None:
+    if cohort.statements and stated is not None:
+        # Statements are computed again as if nothing had been closed: from grades that no score may say.
+        return stated.given.grade_before
+    return basis.grade_before(contract.rulebook, cohort.period, contract.partner, cohort.position)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.test_commands import FILE, RULEBOOK, Settle, settle
-from tests.histories import charged
+from tests.histories import charged, message, registered, signed
 
 __all__ = ["settle"]
 
@@ -69,6 +69,37 @@ def test_restating_says_what_it_would_do_and_does_it(closed: Settle, tmp_path: P
     assert "adjustments of +6.00 CNY, due with each contract's next statement" in done.out
     assert closed("restate").out.startswith("0 of 1 closed statements came out otherwise")
     assert closed("replay").status == 0
+
+
+POOL = """\
+rulebook: simple
+version: 1
+valid_from: 2026-01-01
+currency: CNY
+measures:
+  sales: {event: billing.charged, sum: amount}
+  complaints: {event: case.closed, count: events}
+waterfall:
+  - {name: payable, pool: {of: sales, by: complaints}, round: half_up}
+"""
+
+
+def test_a_restated_part_of_a_pool_is_shown_explained_and_followed(settle: Settle, tmp_path: Path) -> None:
+    (tmp_path / "pool.yaml").write_text(POOL)
+    assert settle("rulebook", "publish", str(tmp_path / "pool.yaml")).status == 0
+    case = {"case": "K", "partner": "P-1", "kind": "complaint", "contract": "C-1"}
+    send(settle, tmp_path, registered(), signed("C-1"), signed("C-2"), charged("1", "C-2", "100"))
+    send(settle, tmp_path, message("case.opened", "k1", case), message("case.closed", "k2", case | {"upheld": True}))
+    assert settle("close", "2026-10").status == 0
+    send(settle, tmp_path, charged("late", "C-2", "20"))
+    restated = " ".join(settle("restate").out.split())
+    assert "C-1 2026-10 20.00 CNY contracts settled together" in restated
+    assert "C-2 2026-10 no amount 1 late events (late)" in restated
+    assert settle("statement", "C-1", "2026-10", "--version", "2", "--json").json["payable"] == "120.00"
+    (why,) = settle("explain", "C-1", "2026-10", "payable", "--version", "2", "--json").json["reasons"]
+    assert (why["name"], why["value"]) == ("payable", "120.00")
+    (seen,) = settle("case", "follow", "K", "--json").json["statements"]
+    assert (seen["version"], seen["lines"][0]["moved"]) == (2, "120.00")
 
 
 def test_sealing_says_what_it_sealed_and_where(closed: Settle, tmp_path: Path) -> None:

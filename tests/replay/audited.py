@@ -91,14 +91,15 @@ def assessed(store: Store) -> Periods:
 
 
 def pooled(store: Store) -> Periods:
-    """A pool, and its shares restated with a contract that was never closed."""
+    """A pool that is restated twice: C-3 brings its money and gets none of it, and the second time brings no more."""
     uses = ", uses: {event: usage.recorded, sum: quantity}"
     take(store, registered(), *(signed(f"C-{n}", valid_from="2026-10-01") for n in (1, 2, 3)))
     take(store, book(chains.POOL, measures=uses))
     take(store, charge("1", "1000", 10, "C-3"), chains.used("2", "C-1", 3), chains.used("3", "C-2", 1))
     close(store, OCTOBER)
-    take(store, signed("C-4", valid_from="2026-10-01"))
-    take(store, chains.used("late", "C-2", 4), chains.used("late4", "C-4", 4))
+    take(store, charge("late", "200", 10, "C-3"))
+    restate(store, NOW)
+    take(store, chains.used("late2", "C-2", 4))
     restate(store, NOW)
     close(store, NOVEMBER)
     return OCTOBER, NOVEMBER

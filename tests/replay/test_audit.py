@@ -52,7 +52,7 @@ def test_balances_grades_rates_scores_and_adjustments_are_checked_where_there_ar
     for scenario, period, check, number in [
         ("assessed", "2026-10", Check.score, 3), ("assessed", "2026-11", Check.grades, 2),
         ("converted", "2026-11", Check.rates, 1), ("guaranteed", "2026-12", Check.adjustments, 4),
-        ("several", "2026-10", Check.root, 3), ("pooled", "2026-11", Check.columns, 6),
+        ("several", "2026-10", Check.root, 3), ("pooled", "2026-11", Check.columns, 8),
     ]:  # fmt: skip
         assert found[scenario, period].proof.checked()[check][0] == number, (scenario, check)
 

@@ -151,7 +151,7 @@ def test_untouched_it_holds(evidence: Of) -> None:
         ("assessed", "2026-10", SCORE, 0, {"score": put("facts", to=[])}, {Check.score: "the facts that it keeps"}),
         ("assessed", "2026-10", SCORE, 0, {"digest": lambda _: "00"}, {Check.score: "its digest is not"}),
         ("assessed", "2026-10", "training.completed", 0, {"course": lambda _: "other"}, {Check.seals: "of partner P-1"}),
-        ("pooled", "2026-11", "usage.recorded", -1, {"quantity": lambda _: 9}, {Check.reference: "concludes otherwise", Check.columns: "concludes otherwise"}),
+        ("pooled", "2026-11", "billing.charged", -1, {"amount": lambda _: 10**9}, {Check.reference: "concludes otherwise", Check.columns: "concludes otherwise"}),
         ("ended", "2026-12", CLOSED, 2, {"statement": put("evidence", "events", to=1)}, {Check.reference: "concludes otherwise: evidence"}),
         ("ended", "2026-12", CLOSED, 2, {"given": put("carried", to=[["s", "k", None, "1"]])}, {Check.facts: "was given facts or balances"}),
         ("late", "2026-10", "rulebook.published", 0, {"text": lambda _: "no rulebook"}, {Check.readable: "cannot be read"}),
