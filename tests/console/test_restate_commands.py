@@ -87,7 +87,7 @@ waterfall:
 def test_a_restated_part_of_a_pool_is_shown_explained_and_followed(settle: Settle, tmp_path: Path) -> None:
     (tmp_path / "pool.yaml").write_text(POOL)
     assert settle("rulebook", "publish", str(tmp_path / "pool.yaml")).status == 0
-    case = {"case": "K", "partner": "P-1", "kind": "complaint", "contract": "C-1"}
+    case = {"case": "K", "partner": "P-1", "kind": "complaint", "contract": "C-1", "author": "Wu"}
     send(settle, tmp_path, registered(), signed("C-1"), signed("C-2"), charged("1", "C-2", "100"))
     send(settle, tmp_path, message("case.opened", "k1", case), message("case.closed", "k2", case | {"upheld": True}))
     assert settle("close", "2026-10").status == 0

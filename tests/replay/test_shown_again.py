@@ -197,7 +197,7 @@ def test_a_case_of_a_restated_neighbour_is_followed_through_its_version(store: S
     take(store, registered(), *(signed(f"C-{n}", valid_from="2026-10-01") for n in (1, 2)))
     take(store, book(steps, measures=chains.MEASURES + USES), chains.used("1", "C-1", 1))
     close(store, OCTOBER)
-    case = {"case": "K", "partner": "P-1", "kind": "complaint", "upheld": True, "contract": "C-2"}
+    case = {"case": "K", "partner": "P-1", "kind": "complaint", "upheld": True, "author": "Wu", "contract": "C-2"}
     take(store, message("case.closed", "k", case, "2026-10-05T00:00:00Z"), charge("2", "0", 10, "C-2"))
     restate(store, NOW)
     with store.reading() as cursor:
@@ -228,7 +228,7 @@ def test_a_neighbour_whose_grade_came_out_otherwise_is_given_it_in_the_audit_of_
     take(store, charge("3", "100", 11), charge("4", "100", 11, "C-2"))
     close(store, OCTOBER, NOVEMBER)
     take(store, message("contract.terminated", "t", {"contract": "C-1", "valid_to": "2026-12-01"}))
-    complaint = {"partner": "P-1", "kind": "complaint", "upheld": True}
+    complaint = {"partner": "P-1", "kind": "complaint", "upheld": True, "author": "Wu"}
     raws = [message("case.closed", f"y{i}", complaint | {"case": f"Y-{i}"}, "2026-10-30T00:00:00Z") for i in range(9)]
     take(store, *raws)
     # P-1's grade of October is B when it is computed again, and nobody issued that: November's 210 of the pool are 200.
