@@ -15,6 +15,7 @@ from console.grouping import unworded
 from console.relating import By, Time, record
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
+from console.taxing import Category, Rate, Reason, tax_of
 from consumers import reconciling
 from consumers.commands import Asked, ask
 from consumers.figures import figures_of
@@ -92,9 +93,20 @@ def confirm(contract: Contract, period: OfPeriod, by: By, time: Time = None, as_
 
 
 @app.command()
-def invoice(contract: Contract, period: OfPeriod, by: By, day: Day, time: Time = None, as_json: AsJson = False) -> None:
-    """The self-billed invoice is made."""
-    _record("invoiced", contract, period, {"author": by, "day": day}, time, as_json=as_json)
+def invoice(
+    contract: Contract,
+    period: OfPeriod,
+    by: By,
+    day: Day,
+    category: Category = None,
+    rate: Rate = None,
+    reason: Reason = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """The self-billed invoice is made, with the VAT that is stated here, or else the partner's."""
+    said = {"author": by, "day": day, "tax": tax_of(category, rate, reason)}
+    _record("invoiced", contract, period, said, time, as_json=as_json)
 
 
 @app.command()
@@ -102,14 +114,16 @@ def pay(
     contract: Contract,
     period: OfPeriod,
     by: By,
-    amount: Annotated[str, typer.Option("--amount", help="All that is due; below 0 where the partner gives it back.")],
+    amount: Annotated[
+        str, typer.Option("--amount", help="All that is due, with its VAT; below 0 where the partner gives it back.")
+    ],
     currency: Annotated[str, typer.Option("--currency")],
     reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
     day: Day,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is due was paid, whole."""
+    """What is due was paid, whole and with its VAT."""
     said = {"author": by, "amount": amount, "currency": currency, "reference": reference, "day": day}
     _record("paid", contract, period, said, time, as_json=as_json)
 
@@ -127,7 +141,7 @@ def show_all(
     limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Published statements: how far each is, what is due, and its days."""
+    """Published statements: how far each is, what is due and the VAT that was added to it, and its days."""
     with opened() as store, store.reading() as cursor:
         found = [
             told(each.state)
@@ -142,7 +156,8 @@ def show_all(
     table.add_column("dispute until")
     table.add_column("pay by")
     for each in found[: limit or None]:
-        due = "\n".join(f"{row['amount']} {row['currency']}" for row in each["due"])
+        added = {row["currency"]: f"\n+ {row['amount']} VAT" for row in each["taxes"]}
+        due = "\n".join(f"{row['amount']} {row['currency']}{added.get(row['currency'], '')}" for row in each["due"])
         days = [each.get(name, "") for name in ("dispute_until", "pay_by")]
         table.add_row(each["contract"], each["period"], each["state"], each["day"], due, *days)
     out.print(table)

@@ -11,10 +11,8 @@ from typing import Any, NamedTuple
 
 from consumers.outbound.parties import Party
 from engine.aggregates.refusal import Refused
-from engine.money import Rounding, minor_digits, of_units, product, quotient, round_to, total
+from engine.money import Rounding, minor_digits, of_units, round_to, tax_on, total
 from engine.period import Period
-
-_HUNDRED = Decimal(100)
 
 
 class CannotInvoice(Refused):
@@ -122,7 +120,7 @@ def totals(currency: str, lines: Iterable[NoteLine], tax: Tax, withheld: Iterabl
     """BR-CO-10, 13: the sum of the lines. BR-CO-17: its tax, rounded. BR-CO-15: both. BR-CO-16: less what was paid."""
     digits = minor_digits(currency)
     without = _sum((line.amount for line in lines if line.kind is not Kind.working), digits)
-    due_tax = round_to(quotient(product(without, tax.rate), _HUNDRED), digits, Rounding.half_up)
+    due_tax = tax_on(without, tax.rate, currency)
     kept = _sum((each.amount for each in withheld), digits)
     with_tax = _sum((without, due_tax), digits)
     return Totals(without, due_tax, with_tax, kept, _sum((with_tax, -kept), digits))

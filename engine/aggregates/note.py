@@ -13,10 +13,12 @@ from typing import Any, assert_never
 
 import msgspec
 
+from engine.aggregates.partner import Partner
 from engine.aggregates.partner import held as payout_held
 from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
+from engine.aggregates.taxing import taxes_on, to_pay
 from engine.events import (
     StatementConfirmed,
     StatementDisputed,
@@ -25,6 +27,7 @@ from engine.events import (
     StatementPublished,
     StatementSettled,
     Sum,
+    Tax,
     joined,
 )
 from engine.money import decimal_of_micros, plain
@@ -47,7 +50,7 @@ class Payment(msgspec.Struct, frozen=True):
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`state` is published, disputed, confirmed, invoiced, paid or settled; `day` is that of the last step.
 
-    `lines` are those that were disputed. `due` is what the partner gets, by currency.
+    `lines` are those that were disputed. `due` is what the partner gets, by currency; `taxes` the VAT on it, from its invoice on.
     """
 
     contract: str
@@ -69,13 +72,20 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by_default: bool = False
     number: str | None = None
     invoiced: date | None = None
+    tax: Tax | None = None
+    taxes: tuple[Sum, ...] = ()
     payments: tuple[Payment, ...] = ()
 
     @property
+    def to_pay(self) -> tuple[Sum, ...]:
+        """What is due, with its VAT."""
+        return to_pay(self.due, self.taxes)
+
+    @property
     def unpaid(self) -> tuple[Sum, ...]:
-        """What is due and was not paid yet."""
+        """What is to pay and was not paid yet."""
         paid = {each.currency for each in self.payments}
-        return tuple(each for each in self.due if each.currency not in paid and Decimal(each.amount))
+        return tuple(each for each in self.to_pay if each.currency not in paid and Decimal(each.amount))
 
 
 class DisputeTooLate(Refused):
@@ -156,7 +166,7 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
         case StatementConfirmed():
             return _confirmed(what, known, command, day, look)
         case StatementInvoiced():
-            return _invoiced(what, known, command)
+            return _invoiced(what, known, command, look)
         case StatementPaid():
             return _paid(what, known, command, look)
         case StatementSettled():
@@ -206,7 +216,7 @@ def number_of(contract: str, period: str) -> str:
     return f"SN-{contract}-{period}"
 
 
-def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementInvoiced:
+def _invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) -> StatementInvoiced:
     if not known.unpaid:
         raise NothingDue(f"nothing is due by {what}, so there is no invoice; settle it (statement.settled) instead")
     number = number_of(known.contract, known.period)
@@ -215,9 +225,12 @@ def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementIn
             f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
             "id, and write this message off"
         )
+    partner: Partner | None = look("partner", known.partner)
+    tax = command.tax or (partner.tax if partner else None)
     return msgspec.structs.replace(
-        command, number=number, due=known.due, partner=known.partner, party=known.party, pay_by=known.pay_by
-    )
+        command, number=number, tax=tax, due=known.due, taxes=taxes_on(known.due, tax), partner=known.partner, party=known.party,
+        pay_by=known.pay_by,
+    )  # fmt: skip
 
 
 def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
@@ -232,8 +245,8 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
     amount = decimal_of_micros(command.amount)
     if amount != found[0]:
         raise OtherAmount(
-            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is due by {what}; it is paid "
-            "whole: give the amount that is due under a new id, and write this message off"
+            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is to pay for {what}"
+            f"{_of_vat(known, command.currency)}; it is paid whole: give that amount under a new id, and write this message off"
         )
     held = payout_held(look, known.partner)
     if held is not None and amount > 0:
@@ -241,6 +254,11 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
             f"payouts to partner {known.partner} are held: {held}; try this message again when they are not"
         )
     return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
+
+
+def _of_vat(known: Note, currency: str) -> str:
+    """In words, what of the sum is VAT."""
+    return "".join(f", {plain(Decimal(each.amount))} of it VAT" for each in known.taxes if each.currency == currency)
 
 
 def _settled(what: str, known: Note, command: StatementSettled) -> StatementSettled:
@@ -268,7 +286,9 @@ def evolve(known: Note | None, event: NoteCommand) -> Note:
         case StatementConfirmed():
             return replace(after, state="confirmed", confirmed_by=event.author, by_default=event.by_default)
         case StatementInvoiced():
-            return replace(after, state="invoiced", number=event.number, invoiced=event.day)
+            return replace(
+                after, state="invoiced", number=event.number, invoiced=event.day, tax=event.tax, taxes=event.taxes
+            )
         case StatementPaid():
             paid = Payment(event.currency, event.amount, event.reference, event.day)
             after = replace(after, payments=(*known.payments, paid))

@@ -48,6 +48,7 @@ from engine.events.noted import (
     StatementPublished,
     StatementSettled,
     Sum,
+    Tax,
 )
 from engine.events.partners import (
     PartnerBankAccountApproved,
@@ -281,6 +282,7 @@ __all__ = [
     "StatementSettled",
     "StreamedEvent",
     "Sum",
+    "Tax",
     "TrainingCompleted",
     "TrainingEnrolled",
     "TrainingEvent",

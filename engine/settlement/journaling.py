@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 
 import msgspec
 
-from engine.events import DepositPaid, DepositReturned, DiscrepancyResolved, Event, StatementPaid, StatementPublished
+from engine.events import (
+    DepositPaid,
+    DepositReturned,
+    DiscrepancyResolved,
+    Event,
+    StatementInvoiced,
+    StatementPaid,
+    StatementPublished,
+)
 from engine.money import decimal_of_micros
 from engine.period import Period, day_in
 from engine.projections import journal
@@ -46,9 +55,13 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
 
 
 def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
-    """Keeps the entries of (position, event) that tell of payments. The caller holds the writers' lock."""
-    entries = [entry for at, event in told if (entry := _told(cursor, at, event)) is not None]
-    store.save(cursor, entries)
+    """Keeps the entries of (position, event) that tell of notes and payments. The caller holds the writers' lock."""
+    store.save(cursor, entries_told(cursor, told))
+
+
+def entries_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> list[Entry]:
+    """What (position, event) mean that tell of notes and payments, in their order."""
+    return [entry for at, event in told if (entry := _told(cursor, at, event)) is not None]
 
 
 def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
@@ -58,6 +71,12 @@ def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
             assert issued is not None, event
             day = day_in(event.time_zone or "UTC", event.time)
             return journal.published(position, day, msgspec.json.decode(issued.statement))
+        case StatementInvoiced():
+            party = (journal.PAYABLE, _party(event.party, event.partner))
+            taxes = [Transfer((journal.VAT, ""), party, Decimal(each.amount), each.currency) for each in event.taxes]
+            postings = [posting for tax in taxes for posting in tax.postings]
+            reference = f"VAT of {event.number}"
+            return journal.entry(position, event.day, event.contract, event.period, reference, postings)
         case StatementPaid():
             party = (journal.PAYABLE, _party(event.party, event.partner))
             transfer = Transfer(party, (journal.BANK, ""), decimal_of_micros(event.amount), event.currency)
