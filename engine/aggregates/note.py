@@ -15,7 +15,7 @@ import msgspec
 
 from engine.aggregates.partner import Partner
 from engine.aggregates.partner import held as payout_held
-from engine.aggregates.publication import BeforeLastStep, published
+from engine.aggregates.publication import BeforeLastStep, deposit_to, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
 from engine.aggregates.taxing import taxes_on, to_pay
@@ -227,9 +227,10 @@ def _invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) ->
         )
     partner: Partner | None = look("partner", known.partner)
     tax = command.tax or (partner.tax if partner else None)
+    deposit = deposit_to(msgspec.json.decode(look("statement", command.named)[0].statement), known.party)
     return msgspec.structs.replace(
-        command, number=number, tax=tax, due=known.due, taxes=taxes_on(known.due, tax), partner=known.partner, party=known.party,
-        pay_by=known.pay_by,
+        command, number=number, tax=tax, due=known.due, deposit=deposit, taxes=taxes_on(known.due, deposit, tax),
+        partner=known.partner, party=known.party, pay_by=known.pay_by,
     )  # fmt: skip
 
 

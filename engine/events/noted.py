@@ -72,8 +72,9 @@ class StatementConfirmed(NoteEvent, frozen=True, kw_only=True, omit_defaults=Tru
 class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The self-billed invoice was made. `number` follows from contract and period.
 
-    `tax` is its VAT; where it is not said, the partner's, and None where that has none either. `due` is what it is over, `taxes`
-    the VAT on that where there is any, `partner` and `party` whose it is, `pay_by` when it is to be paid: all the decision's.
+    `tax` is its VAT; where it is not said, the partner's, and None where that has none either. `due` is what it is over, `deposit`
+    what of that is a deposit which the partner gets back, `taxes` the VAT on the rest where there is any; `partner` and `party` whose
+    it is, `pay_by` when it is to be paid: all the decision's.
     """
 
     NAME: ClassVar[str] = "statement.invoiced"
@@ -82,6 +83,7 @@ class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True
     number: str | None = None
     tax: Tax | None = None
     due: tuple[Sum, ...] = ()
+    deposit: tuple[Sum, ...] = ()
     taxes: tuple[Sum, ...] = ()
     partner: str | None = None
     party: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -20,7 +20,7 @@ from engine.events import (
 from engine.money import decimal_of_micros
 from engine.period import Period, day_in
 from engine.projections import journal
-from engine.projections.journal import Entry, Terms, Transfer, Version
+from engine.projections.journal import Entry, Json, Terms, Transfer, Version
 from engine.rules.model import Rulebook
 from engine.rules.steps import Advance, Tax
 from engine.settlement.books import Books
@@ -56,21 +56,28 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
 
 def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """Keeps the entries of (position, event) that tell of notes and payments. The caller holds the writers' lock."""
-    store.save(cursor, entries_told(cursor, told))
+
+    def closed(contract: str, period: str) -> Json:
+        issued = statement_store.issued(cursor, contract, period)
+        assert issued is not None, (contract, period)
+        found: Json = msgspec.json.decode(issued.statement)
+        return found
+
+    store.save(cursor, entries_told(told, closed))
 
 
-def entries_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> list[Entry]:
-    """What (position, event) mean that tell of notes and payments, in their order."""
-    return [entry for at, event in told if (entry := _told(cursor, at, event)) is not None]
+def entries_told(told: Iterable[tuple[int, Event]], closed: Callable[[str, str], Json]) -> list[Entry]:
+    """What (position, event) mean that tell of notes and payments, in their order; `closed` is the statement of contract and
+    period as it was closed.
+    """
+    return [entry for at, event in told if (entry := _told(at, event, closed)) is not None]
 
 
-def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
+def _told(position: int, event: Event, closed: Callable[[str, str], Json]) -> Entry | None:
     match event:
         case StatementPublished():
-            issued = statement_store.issued(cursor, event.contract, event.period)
-            assert issued is not None, event
             day = day_in(event.time_zone or "UTC", event.time)
-            return journal.published(position, day, msgspec.json.decode(issued.statement))
+            return journal.published(position, day, closed(event.contract, event.period))
         case StatementInvoiced():
             party = (journal.PAYABLE, _party(event.party, event.partner))
             taxes = [Transfer((journal.VAT, ""), party, Decimal(each.amount), each.currency) for each in event.taxes]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from engine.aggregates.publication import due_to
+from engine.aggregates.publication import deposit_to, due_to
 from engine.aggregates.taxing import taxes_on, to_pay
 from engine.events import NoteEvent, StatementInvoiced, StatementPaid, StatementPublished, Sum, decoded, joined
 from engine.money import decimal_of_micros, plain
+from engine.projections.journal import Entry as Booked
 from engine.projections.seals import Entry
 from engine.settlement.journaling import entries_told
 from engine.store import journal, log
@@ -29,12 +29,13 @@ def check_notes(cursor: Rows, issued: Issued) -> Iterator[Finding]:
         streams = {
             log.stream_id("note", joined(each.contract, each.event.period)): each for each in closed[at : at + _A_READ]
         }
-        found: dict[bytes, list[Entry]] = {}
+        notes: dict[bytes, list[Entry]] = {}
         for entry in log.entries_of(cursor, streams):
-            found.setdefault(entry.stream, []).append(entry)
-        for stream, entries in found.items():
-            number += 1
-            for sentence in _wrong(cursor, streams[stream], entries):
+            notes.setdefault(entry.stream, []).append(entry)
+        number += len(notes)
+        booked = _booked(cursor, [entry.position for entries in notes.values() for entry in entries])
+        for stream, entries in notes.items():
+            for sentence in _wrong(streams[stream], entries, booked):
                 wrong += 1
                 yield fails(streams[stream].contract, streams[stream].name, Check.notes, sentence)
     if number and not wrong:
@@ -44,16 +45,23 @@ def check_notes(cursor: Rows, issued: Issued) -> Iterator[Finding]:
         yield holds("", "", Check.notes, sentence)
 
 
-def _wrong(cursor: Rows, statement: Statement, entries: Sequence[Entry]) -> Iterator[str]:
+def _booked(cursor: Rows, positions: Sequence[int]) -> dict[int, list[Booked]]:
+    """By position the entries of the journal."""
+    found: dict[int, list[Booked]] = {}
+    for each in journal.entries_at(cursor, positions):
+        found.setdefault(each.position, []).append(each)
+    return found
+
+
+def _wrong(statement: Statement, entries: Sequence[Entry], booked: Mapping[int, list[Booked]]) -> Iterator[str]:
     try:
         events = [(each.position, decoded(each.name, each.state)) for each in entries]
-        expected, positions = entries_told(cursor, events), [at for at, _ in events]
-        notes = [event for _, event in events if isinstance(event, NoteEvent)]
-        yield from _amounts(statement.said, notes)
+        expected = entries_told(events, lambda *_: statement.said)
+        yield from _amounts(statement.said, [event for _, event in events if isinstance(event, NoteEvent)])
     except UNREADABLE as error:
         yield f"its note cannot be read: {str(error)[:120] or type(error).__name__}"
         return
-    if Counter(journal.entries_at(cursor, positions)) != Counter(expected):
+    if expected != [each for at, _ in events for each in booked.get(at, ())]:
         yield "the journal does not say what its note means; settle rebuild makes it anew"
 
 
@@ -66,7 +74,9 @@ def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
             case StatementInvoiced():
                 if event.due != due_to(said, event.party or ""):
                     yield f"it was invoiced over {_sums(event.due)}, which is not what is due"
-                if event.taxes != taxes_on(event.due, event.tax):
+                if event.deposit != deposit_to(said, event.party or ""):
+                    yield f"it was invoiced with {_sums(event.deposit)} of deposit, which is not what is returned"
+                if event.taxes != taxes_on(event.due, event.deposit, event.tax):
                     yield f"it was invoiced with VAT of {_sums(event.taxes)}, which is not its rate of what is due"
                 owed = {each.currency: each.amount for each in to_pay(event.due, event.taxes)}
             case StatementPaid():

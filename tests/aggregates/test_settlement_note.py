@@ -37,8 +37,14 @@ def paid(amount: int, currency: str) -> StatementPaid:
     return StatementPaid(**NOTE, amount=amount, currency=currency, reference="T", day=DAY)
 
 
-def nothing(kind: str, _: str) -> None:
-    assert kind == "partner"
+class Issued(msgspec.Struct):
+    statement: str = '{"due": [], "adjustments": [], "currency": "CNY"}'
+
+
+def nothing(kind: str, _: str) -> Any:
+    """No partner is known, and the statement says nothing of a deposit."""
+    assert kind in {"partner", "statement"}
+    return [Issued()] if kind == "statement" else None
 
 
 def after(note: Note, *commands: notes.NoteCommand) -> Note:
@@ -79,7 +85,7 @@ def confirmed(*due: tuple[str, str]) -> Note:
 def taxed(tax: Tax | None) -> Any:
     """A partner with that VAT."""
     known = Partner(partner="P-1", name="One", kind="agent", registered=("test", "r"), tax=tax)
-    return lambda kind, _: known if kind == "partner" else None
+    return lambda kind, id_: known if kind == "partner" else nothing(kind, id_)
 
 
 S19, S6 = Tax("S", "19"), Tax("S", "6")
@@ -101,6 +107,23 @@ def test_the_vat_is_recorded_with_the_invoice_and_paid_with_what_is_due() -> Non
     with pytest.raises(AlreadyPaid):
         after(note, paid(190_000_000, "CNY"))
     assert after(note, paid(20_000, "EUR")).state == "paid"
+
+
+# What is due, what of it is a deposit, and what is to pay with 19% on the rest.
+@pytest.mark.parametrize(
+    ("due", "deposit", "taxes", "asked"),
+    [
+        ("130.00", "30.00", ["19.00"], "149.00"),
+        ("30.00", "30.00", [], "30.00"),
+        ("30.00", "100.00", ["-13.30"], "16.70"),  # penalties of 70.00 are taken out of it
+        ("-20.00", "-20.00", [], "-20.00"),  # too much was returned before
+    ],
+)
+def test_a_deposit_that_is_returned_is_paid_without_vat(due: str, deposit: str, taxes: list[str], asked: str) -> None:
+    sums, returned = [Sum("CNY", due), Sum("USD", "1.00")], [Sum("CNY", deposit)]
+    found = taxes_on(sums, returned, S19)
+    assert found == (*(Sum("CNY", each) for each in taxes), Sum("USD", "0.19"))
+    assert to_pay(sums, found) == (Sum("CNY", asked), Sum("USD", "1.19"))
 
 
 @pytest.mark.parametrize(
@@ -132,17 +155,17 @@ def test_vat_is_exact_to_half_a_minor_unit_whatever_is_due(currency: str, units:
         return
     due, tax = [Sum(currency, f"{amount:f}")], Tax("S", rate)
     exact = Fraction(units) * Fraction(rate) / 100
-    (found,) = taxes_on(due, tax) or (Sum(currency, "0"),)
+    (found,) = taxes_on(due, [], tax) or (Sum(currency, "0"),)
     rounded = Fraction(found.amount) * 10**digits
     assert rounded.denominator == 1
     assert abs(rounded - exact) <= Fraction(1, 2)
     assert rounded != exact - Fraction(1, 2) if units > 0 else rounded != exact + Fraction(1, 2), (
         "half goes away from 0"
     )
-    (asked,) = to_pay(due, taxes_on(due, tax))
+    (asked,) = to_pay(due, taxes_on(due, [], tax))
     assert Fraction(asked.amount) == Fraction(amount) + Fraction(found.amount)
     turned = [Sum(currency, f"{-amount:f}")]
-    assert Fraction(to_pay(turned, taxes_on(turned, tax))[0].amount) == -Fraction(asked.amount)
+    assert Fraction(to_pay(turned, taxes_on(turned, [], tax))[0].amount) == -Fraction(asked.amount)
 
 
 @pytest.mark.parametrize(

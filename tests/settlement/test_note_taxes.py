@@ -10,7 +10,7 @@ import pytest
 
 from consumers import run_day as running
 from consumers.outgoing import outgoing
-from engine.events import StatementInvoiced, Sum
+from engine.events import StatementInvoiced, Sum, decoded
 from engine.settlement import journaling
 from engine.settlement.noting import told
 from engine.store import journal, log, relations
@@ -20,6 +20,7 @@ from replay.audit.findings import Check
 from replay.rebuild.running import rebuild
 from tests.histories import message, registered, signed
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
+from tests.settlement.test_final_statements import ADVANCED, PAYOUT, deposit, left, live
 from tests.settlement.test_journal import balances
 from tests.settlement.test_notes import (
     CONFIRMED,
@@ -164,17 +165,52 @@ def test_a_day_invoices_with_the_partners_vat_and_says_what_is_to_pay_with_it(st
     assert (owed.amount, owed.currency) == ("59.50", "CNY")
 
 
-def test_the_vat_of_several_currencies_is_one_entry_that_balances_in_each(store: Store) -> None:
+def test_the_vat_of_several_currencies_is_one_entry_that_balances_in_each() -> None:
     event = StatementInvoiced(
         source="test", id="1", time=NOW, contract="C-1", period="2026-10", author="ann", day=date(2026, 11, 11), number="SN",
         taxes=(Sum("CNY", "9.50"), Sum("USD", "-1.25")), partner="P-1", party="artist",
     )  # fmt: skip
-    with store.reading() as cursor:
-        (entry,) = journaling.entries_told(cursor, [(7, event)])
+    (entry,) = journaling.entries_told([(7, event)], lambda *_: {})
     assert [(each.account, each.party, str(each.amount), each.currency) for each in entry.postings] == [
         ("recoverable VAT", "", "9.50", "CNY"), ("shares payable", "artist", "-9.50", "CNY"),
         ("recoverable VAT", "", "-1.25", "USD"), ("shares payable", "artist", "1.25", "USD"),
     ]  # fmt: skip
+
+
+def test_a_deposit_that_the_final_statement_returns_is_no_supply(store: Store) -> None:
+    take(store, *live(), taxed(S19), book(PAYOUT, measures=ADVANCED), deposit("paid", "100"))
+    take(store, charge("1", "1000", 11), *left())
+    close(store, OCTOBER)
+    close(store, NOVEMBER)
+    time = "2026-12-20T00:00:00Z"
+    note = {"contract": "C-1", "period": "2026-11", "author": "ann"}
+    take(store, message("statement.published", "p", note, time))
+    take(store, message("statement.confirmed", "c", note | {"author": "partner"}, time))
+    take(store, message("statement.invoiced", "i", note | {"day": "2026-12-20"}, time))
+    # 40% of 1,000.00 were held, and 100.00 are the deposit: 19% of 400.00 are 76.00.
+    with store.reading() as cursor:
+        (row,) = (each.state for each in relations.listed(cursor, "note"))
+        assert (row.due, row.taxes, row.to_pay) == tuple((Sum("CNY", each),) for each in ("500.00", "76.00", "576.00"))
+        (event,) = (
+            decoded(each.name, each.state)
+            for page in log.named(cursor, ["statement.invoiced"], to=10**6)
+            for each in page
+        )
+    assert isinstance(event, StatementInvoiced)
+    assert event.deposit == (Sum("CNY", "100.00"),)
+    take(store, message("statement.paid", "x", note | {
+        "amount": "576", "currency": "CNY", "reference": "B", "day": "2026-12-21"}, time))  # fmt: skip
+    assert not kept(store)
+    # The bank had the deposit of 100.00.
+    assert balances(store) == {"share expense": "400", "recoverable VAT": "76", "bank": "-476"}
+    assert audit(store, NOVEMBER).ok
+    assert rebuild(store).equal
+    with store.writing() as cursor:
+        cursor.execute(
+            IN_LOG.format('"deposit":[["CNY","100.00"]]', '"deposit":[["CNY","10.00"]]', "statement.invoiced")
+        )
+    failed = " ".join(each.sentence for each in audit(store, NOVEMBER).failed if each.check is Check.notes)
+    assert "10.00 CNY of deposit, which is not what is returned" in failed
 
 
 def test_others_are_told_of_the_vat_with_the_invoice(store: Store) -> None:
