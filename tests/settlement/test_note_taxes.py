@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from consumers import run_day as running
+from consumers.outbound.invoice import invoice_cii, invoice_ubl
+from consumers.outbound.note import CannotInvoice, Tax
+from consumers.outbound.notes import note_for
+from consumers.outbound.parties import Party
 from consumers.outgoing import outgoing
 from engine.events import StatementInvoiced, Sum, decoded
 from engine.settlement import journaling
@@ -17,7 +23,10 @@ from engine.store import journal, log, relations
 from engine.store.database import Store
 from replay.audit.auditing import audit
 from replay.audit.findings import Check
+from replay.audit.packing import pack
+from replay.audit.verifying import verify
 from replay.rebuild.running import rebuild
+from tests.consumers.outbound.schematron import broken
 from tests.histories import message, registered, signed
 from tests.settlement.test_chains import NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_final_statements import ADVANCED, PAYOUT, deposit, left, live
@@ -211,6 +220,36 @@ def test_a_deposit_that_the_final_statement_returns_is_no_supply(store: Store) -
         )
     failed = " ".join(each.sentence for each in audit(store, NOVEMBER).failed if each.check is Check.notes)
     assert "10.00 CNY of deposit, which is not what is returned" in failed
+
+
+OPERATOR = Party("OP-1", "Operator", "DE", ("Weg 1",), "DE987654321")
+
+
+def test_what_the_exported_note_asks_for_is_what_is_to_pay(store: Store, tmp_path: Path) -> None:
+    address = {"country": "DE", "tax_id": "DE123456789", "address": ["Weg 2"]}
+    take(store, *live(), taxed(S19), book(PAYOUT, measures=ADVANCED), deposit("paid", "100.05"))
+    take(store, message("partner.changed", "address", {"partner": "P-1", "author": "Li"} | address))
+    take(store, charge("1", "1000.03", 11), *left())
+    close(store, OCTOBER)
+    close(store, NOVEMBER)
+    time = "2026-12-20T00:00:00Z"
+    note = {"contract": "C-1", "period": "2026-11", "author": "ann"}
+    take(store, message("statement.published", "p", note, time))
+    take(store, message("statement.confirmed", "c", note | {"author": "partner"}, time))
+    with store.reading() as cursor, pytest.raises(CannotInvoice, match="gives it a number and a day first"):
+        note_for(store, cursor, "C-1", NOVEMBER, OPERATOR)
+    take(store, message("statement.invoiced", "i", note | {"day": "2026-12-20"}, time))
+    # The partner charges otherwise by the time at which the note is exported.
+    take(store, taxed({"category": "O"}, "later"))
+    with store.reading() as cursor:
+        made = note_for(store, cursor, "C-1", NOVEMBER, OPERATOR)
+        (row,) = (each.state for each in relations.listed(cursor, "note"))
+    # 40% of 1,000.03 are 400.01; 19% of them 76.00; and the deposit.
+    assert row.to_pay == (Sum("CNY", "576.06"),)
+    assert (made.tax, made.payable) == (Tax("S", Decimal(19)), Decimal("576.06"))
+    assert broken("ubl", invoice_ubl(made)) == broken("cii", invoice_cii(made)) == []
+    packed = pack(store, NOVEMBER, tmp_path / "pack")
+    assert verify(tmp_path / "pack", packed.root).proof.ok
 
 
 def test_others_are_told_of_the_vat_with_the_invoice(store: Store) -> None:
