@@ -16,7 +16,8 @@ from console.rulebook_files import read
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
 from consumers.outbound.invoice import invoice_cii, invoice_facturx, invoice_ubl
-from consumers.outbound.notes import Operator, due_on, note_for, operator_of
+from consumers.outbound.notes import due_on, note_for, operator_of
+from consumers.outbound.parties import Party
 from consumers.outbound.payout import Payout, payout_xml
 from engine.money import plain
 from engine.rules.source import Source
@@ -28,7 +29,7 @@ FILE = typer.Option("-o", "--output", metavar="FILE", help="Where to write it.",
 OPERATOR = typer.Option(
     "--operator",
     metavar="FILE",
-    help="YAML about whoever issues the notes: id, name, country, address, tax_id, iban, bic; tax: category, rate.",
+    help="YAML about whoever issues the notes: id, name, country, address, tax_id, iban, bic.",
 )
 
 
@@ -51,7 +52,7 @@ def invoice(
     agent: Agent = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """The settlement note of an invoiced statement, as a self-billed invoice by EN 16931."""
+    """The settlement note of an invoiced statement, as a self-billed invoice by EN 16931, with the VAT that it was invoiced with."""
     ours = _operator(operator)
     with opened() as store, store.reading() as cursor:
         note = note_for(store, cursor, contract, period_of(period), ours, currency, agent)
@@ -87,7 +88,7 @@ def payout(
     # Made of what it pays: the same payout is the same message, so a bank that has it does not pay it again.
     paid = sha256("\n".join(each.end_to_end for each in found.transfers).encode()).hexdigest()
     message = f"{day.date():%Y%m%d}-{paid[:16]}"
-    document = payout_xml(Payout(message, min(_today(), paid_on), ours.party, paid_on, found.transfers))
+    document = payout_xml(Payout(message, min(_today(), paid_on), ours, paid_on, found.transfers))
     _write(file, document)
     total = plain(sum((each.amount for each in found.transfers), start=found.transfers[0].amount * 0))
     if as_json:
@@ -106,7 +107,7 @@ def _today() -> date:
     return clock().date()
 
 
-def _operator(path: Path) -> Operator:
+def _operator(path: Path) -> Party:
     source = Source(read(path, "operator"), str(path))
     if source.errors:
         refuse(f"{source.errors[0]}")

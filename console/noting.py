@@ -15,6 +15,7 @@ from console.grouping import unworded
 from console.relating import By, Time, record
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
+from console.taxing import Category, Rate, Reason, tax_of
 from consumers import reconciling
 from consumers.commands import Asked, ask
 from consumers.figures import figures_of
@@ -105,12 +106,16 @@ def invoice(
     period: OfPeriod,
     by: By,
     day: Day,
+    category: Category = None,
+    rate: Rate = None,
+    reason: Reason = None,
     agent: Agent = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """The self-billed invoice is made."""
-    _record("invoiced", contract, period, {"author": by, "day": day, "agent": agent}, time, as_json=as_json)
+    """The self-billed invoice is made, with the VAT that is stated here, or else the partner's."""
+    said = {"author": by, "day": day, "tax": tax_of(category, rate, reason), "agent": agent}
+    _record("invoiced", contract, period, said, time, as_json=as_json)
 
 
 @app.command()
@@ -118,7 +123,9 @@ def pay(
     contract: Contract,
     period: OfPeriod,
     by: By,
-    amount: Annotated[str, typer.Option("--amount", help="All that is due; below 0 where the partner gives it back.")],
+    amount: Annotated[
+        str, typer.Option("--amount", help="All that is due, with its VAT; below 0 where the partner gives it back.")
+    ],
     currency: Annotated[str, typer.Option("--currency")],
     reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
     day: Day,
@@ -126,7 +133,7 @@ def pay(
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is due was paid, whole."""
+    """What is due was paid, whole and with its VAT."""
     said = {"author": by, "agent": agent, "amount": amount, "currency": currency, "reference": reference, "day": day}
     _record("paid", contract, period, said, time, as_json=as_json)
 
@@ -146,7 +153,7 @@ def show_all(
     limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Published statements: how far each is, what is due, and its days."""
+    """Published statements: how far each is, what is due and the VAT that was added to it, and its days."""
     with opened() as store, store.reading() as cursor:
         found = [
             told(each.state)
@@ -161,7 +168,8 @@ def show_all(
     table.add_column("dispute until")
     table.add_column("pay by")
     for each in found[: limit or None]:
-        due = "\n".join(f"{row['amount']} {row['currency']}" for row in each["due"])
+        added = {row["currency"]: f"\n+ {row['amount']} VAT" for row in each["taxes"]}
+        due = "\n".join(f"{row['amount']} {row['currency']}{added.get(row['currency'], '')}" for row in each["due"])
         days = [each.get(name, "") for name in ("dispute_until", "pay_by")]
         named = each["contract"] + (f" ({each['agent']})" if each.get("agent") else "")
         table.add_row(named, each["period"], each["state"], each["day"], due, *days)

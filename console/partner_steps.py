@@ -14,6 +14,8 @@ from rich.table import Table
 from console.partners import partner as known
 from console.relating import BY, ON, record
 from console.session import JSON, opened, out, print_json, refuse
+from console.taxing import Category, Rate, tax_of
+from console.taxing import Reason as TaxReason
 from consumers.personal import PERSONAL
 from consumers.secrets import contact_fields
 from engine.store import registry
@@ -48,12 +50,16 @@ def register(
     country: Country = None,
     tax_id: TaxId = None,
     address: Address = None,
+    category: Category = None,
+    rate: Rate = None,
+    reason: TaxReason = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """A partner is known from now on."""
-    said = {"partner": partner, "name": name, "kind": kind, "country": country, "tax_id": tax_id}
-    record("partner.registered", said | {"address": address or None, "author": by}, time, as_json=as_json)
+    said: dict[str, Any] = {"partner": partner, "name": name, "kind": kind, "country": country, "tax_id": tax_id}
+    said |= {"address": address or None, "tax": tax_of(category, rate, reason), "author": by}
+    record("partner.registered", said, time, as_json=as_json)
 
 
 @app.command()
@@ -65,12 +71,16 @@ def change(
     country: Country = None,
     tax_id: TaxId = None,
     address: Address = None,
+    category: Category = None,
+    rate: Rate = None,
+    reason: TaxReason = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
     """What is said is so from now on; the rest stays."""
-    said = {"partner": partner, "name": name, "kind": kind, "country": country, "tax_id": tax_id}
-    record("partner.changed", said | {"address": address or None, "author": by}, time, as_json=as_json)
+    said: dict[str, Any] = {"partner": partner, "name": name, "kind": kind, "country": country, "tax_id": tax_id}
+    said |= {"address": address or None, "tax": tax_of(category, rate, reason), "author": by}
+    record("partner.changed", said, time, as_json=as_json)
 
 
 @app.command()

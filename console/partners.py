@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.table import Table
 
@@ -31,6 +32,7 @@ def _partner(known: Partner) -> dict[str, Any]:
         "country": known.country,
         "tax_id": known.tax_id,
         "address": known.address,
+        "tax": known.tax and msgspec.to_builtins(known.tax),
         "blocked": known.blocked and {"author": known.blocked.author, "reason": known.blocked.reason},
         "merged_into": known.merged_into,
         "contacts": [

@@ -132,11 +132,17 @@ def print_note(note: dict[str, Any]) -> None:
     if note["state"] not in {"paid", "settled"}:
         days = {"dispute_until": "may be disputed up to", "pay_by": "to be paid by"}
         told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
+    told += [_with_tax(note, each["currency"]) for each in note["taxes"]]
     out.print(f"note   {'; '.join(told)}", soft_wrap=True)
     for each in note["agents"]:
         out.print(f"       {each['party']} ({each['partner']}): {each['state'] or 'not published'}", soft_wrap=True)
     for each in note["open_discrepancies"]:
         out.print(f"       line {each} is disputed and not decided; settle discrepancy list", soft_wrap=True)
+
+
+def _with_tax(note: dict[str, Any], currency: str) -> str:
+    sums = {name: each["amount"] for name in ("taxes", "to_pay") for each in note[name] if each["currency"] == currency}
+    return f"{sums['to_pay']} {currency} with VAT of {note['tax']['rate']}%, {sums['taxes']}"
 
 
 def _amounts(said: dict[str, Any]) -> Table:

@@ -218,6 +218,7 @@ _LIMITS = {
     "value": f"{_SIX}, and not negative",
     "volume_max": f"{_SIX}, and above 0",
     "rate": "12 digits before and 12 after the point, and above 0",
+    "tax.rate": "2 digits before and 2 after the point, and not negative",
 }
 
 
@@ -251,7 +252,7 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
             return f"{place}: is missing"
         case "literal_error" if name in {"currency", "base", "quote"}:
             return f"{place}: {_shown(error['input'])} is not a currency of ISO 4217"
-        case _ if (limits := _LIMITS.get("amount" if ".amounts." in f".{place}" else name)) is not None:
+        case _ if (limits := _LIMITS.get(_limited(place, name))) is not None:
             return f'{place}: {_shown(error["input"])} is not a decimal text such as "12.50", with at most {limits}'
         case "timezone_aware":
             return f"{place}: the time has no zone; write 2026-10-03T08:15:00Z"
@@ -262,6 +263,13 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
         case _:
             said = re.sub(r"^(Value error, |Input )", "", error["msg"])
             return f"{place}: {said[:200]} (it is {_shown(error['input'])})"
+
+
+def _limited(place: str, name: str) -> str:
+    """Which of the limits is that of the field at the place."""
+    if ".amounts." in f".{place}":
+        return "amount"
+    return "tax.rate" if place.endswith("tax.rate") else name
 
 
 def _shown(value: object, key: str | None = None) -> str:

@@ -28,6 +28,7 @@ _WORKING_UNIT = Decimal(1).scaleb(-WORKING_DIGITS)
 # 26 digits before the point and 12 after: what a Decimal(38, 12) column holds. Past it an amount is refused, not cut.
 _WIDE = Context(prec=80, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow])
 _LIMIT = Decimal(10) ** 26
+_HUNDRED = Decimal(100)
 
 
 class Rounding(StrEnum):
@@ -109,6 +110,11 @@ def quotient(left: Decimal, right: Decimal) -> Decimal:
     """
     exact = Fraction(left) / Fraction(right)
     return working(Decimal(round(exact * 10**WORKING_DIGITS)).scaleb(-WORKING_DIGITS, _WIDE))
+
+
+def tax_on(base: Decimal, rate: Decimal, currency: str) -> Decimal:
+    """So many percent of the base, rounded to the currency's minor unit as EN 16931 rounds VAT (BR-CO-17): half away from 0."""
+    return round_to(product(base, quotient(rate, _HUNDRED)), minor_digits(currency), Rounding.half_up)
 
 
 def in_units(value: Decimal, digits: int) -> int:

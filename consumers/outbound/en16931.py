@@ -184,8 +184,8 @@ def _self_billing(note: SettlementNote) -> str:
 def _payment(document: Document) -> dict[str, Any]:
     """Where the money goes. What the partner owes is asked for in words: the operator's account is not the note's matter."""
     note = document.note
-    words = "; ".join(f"withheld: {one_line(each.name)} {_money(each.amount)}" for each in note.withheld)
-    if document.type_code == SELF_BILLED_CREDIT_NOTE:
+    words = "; ".join(f"{told(document, each)} {_money(abs(each.amount))}" for each in note.withheld)
+    if document.type_code == SELF_BILLED_CREDIT_NOTE and note.payable > 0:
         owed = f"Payable by the partner by {note.due}, or set off against its next settlement"
         return {"BT-20": f"{owed}; {words}" if words else owed, "BT-9": note.due}
     given: dict[str, Any] = {"BT-9": note.due} | _given({"BT-20": words})
@@ -202,6 +202,12 @@ def _payment(document: Document) -> dict[str, Any]:
         }
         | ({} if note.partner.bic is None else {"BT-86": bank(note.partner.bic, note.partner.id)})
     )
+
+
+def told(document: Document, each: Withheld) -> str:
+    """What the amount is beside the sum, in words: a credit note has it negated."""
+    own = -each.amount if document.type_code == SELF_BILLED_CREDIT_NOTE else each.amount
+    return f"{'paid with it' if own < 0 else 'withheld'}: {one_line(each.name)}"
 
 
 def _party(party: Party, tax: Tax, *, seller: bool) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from consumers.outbound.parties import Party
+from engine.aggregates.publication import DEPOSITOR, deposit_in
 from engine.aggregates.refusal import Refused
-from engine.money import Rounding, minor_digits, of_units, product, quotient, round_to, total
+from engine.money import Rounding, minor_digits, of_units, plain, round_to, tax_on, total
 from engine.period import Period
-
-_HUNDRED = Decimal(100)
 
 
 class CannotInvoice(Refused):
@@ -26,6 +25,7 @@ class Kind(StrEnum):
 
     earned = "earned"  # what the period came to: part of the sum
     adjusted = "adjusted"  # an adjustment of an earlier period: part of the sum
+    cleared = "cleared"  # what periods carried up to the end of the contract: part of the sum
     working = "working"  # a step on which an earned line rests: shown, and no part of the sum
 
 
@@ -61,7 +61,9 @@ class Tax(NamedTuple):
 
 
 class Withheld(NamedTuple):
-    """An amount of the note that is not paid out with it: withheld tax, or paid before."""
+    """An amount of the note that is not paid out with it: withheld tax, or paid before. Below 0 it is paid with the note and is
+    no part of its sum: a deposit that is returned.
+    """
 
     name: str
     amount: Decimal
@@ -122,7 +124,7 @@ def totals(currency: str, lines: Iterable[NoteLine], tax: Tax, withheld: Iterabl
     """BR-CO-10, 13: the sum of the lines. BR-CO-17: its tax, rounded. BR-CO-15: both. BR-CO-16: less what was paid."""
     digits = minor_digits(currency)
     without = _sum((line.amount for line in lines if line.kind is not Kind.working), digits)
-    due_tax = round_to(quotient(product(without, tax.rate), _HUNDRED), digits, Rounding.half_up)
+    due_tax = tax_on(without, tax.rate, currency)
     kept = _sum((each.amount for each in withheld), digits)
     with_tax = _sum((without, due_tax), digits)
     return Totals(without, due_tax, with_tax, kept, _sum((with_tax, -kept), digits))
@@ -147,9 +149,12 @@ def note_of(statement: Mapping[str, Any], terms: Terms) -> SettlementNote:
     own = NoteLine(
         f"Settlement {_days(first, end)}", _own(statement, currency, chosen), Kind.earned, _clause(statement)
     )
-    lines = (own, *_adjusted(statement, currency, chosen, terms.corrects), *_working(statement, currency))
-    assert totals(currency, lines, Tax("Z"), ()).due == _amount(_part(row, chosen), currency), statement["digest"]
-    come_to = totals(currency, lines, terms.tax, terms.withheld)
+    cleared, adjusted = _cleared(statement, currency, chosen), _adjusted(statement, currency, chosen, terms.corrects)
+    lines = (own, *cleared, *adjusted, *_working(statement, currency))
+    deposit = _deposit(statement, currency, chosen)
+    assert totals(currency, lines, Tax("Z"), deposit).due == _amount(_part(row, chosen), currency), statement["digest"]
+    withheld = (*terms.withheld, *deposit)
+    come_to = totals(currency, lines, terms.tax, withheld)
     return SettlementNote(
         terms.number,
         terms.issued,
@@ -162,7 +167,7 @@ def note_of(statement: Mapping[str, Any], terms: Terms) -> SettlementNote:
         terms.operator,
         lines,
         terms.tax,
-        terms.withheld,
+        withheld,
         come_to.due,
         str(statement["digest"]),
         statement.get("root"),
@@ -194,11 +199,41 @@ def _own(statement: Mapping[str, Any], currency: str, chosen: frozenset[str] | N
     return _amount(_part({"amount": statement["payable"], "parties": statement["parties"]}, chosen), currency)
 
 
+def _cleared(statement: Mapping[str, Any], currency: str, chosen: frozenset[str] | None) -> Iterable[NoteLine]:
+    """What a final statement clears, without the deposit."""
+    if "final" not in statement:
+        return
+    final = statement["final"]
+    amounts = [row["amount"] for row in _own_rows(final["parties"], chosen) if row["currency"] == currency]
+    amount = _amount([*amounts, plain(-_returned(statement, statement, currency, chosen))], currency)
+    if amount:
+        yield NoteLine(f"Cleared with the end of the contract, left on {final['left']}", amount, Kind.cleared)
+
+
+def _deposit(statement: Mapping[str, Any], currency: str, chosen: frozenset[str] | None) -> tuple[Withheld, ...]:
+    """The deposit that is returned: due, and no supply."""
+    parts = (plain(_returned(made, statement, currency, chosen)) for made in (statement, *statement["adjustments"]))
+    amount = _amount(parts, currency)
+    return (Withheld("deposit", -amount),) if amount else ()
+
+
+def _returned(
+    made: Mapping[str, Any], statement: Mapping[str, Any], currency: str, chosen: frozenset[str] | None
+) -> Decimal:
+    if chosen is not None and DEPOSITOR not in chosen:
+        return Decimal(0)
+    return deposit_in(made, currency, statement["currency"])
+
+
+def _own_rows(rows: Iterable[Mapping[str, str]], chosen: frozenset[str] | None) -> list[Mapping[str, str]]:
+    return [row for row in rows if chosen is None or row["party"] in chosen]
+
+
 def _adjusted(
     statement: Mapping[str, Any], currency: str, chosen: frozenset[str] | None, corrects: Mapping[str, Reference]
 ) -> Iterable[NoteLine]:
     for each in statement["adjustments"]:
-        rows = each["payable"] if chosen is None else [row for row in each["parties"] if row["party"] in chosen]
+        rows = each["payable"] if chosen is None else _own_rows(each["parties"], chosen)
         amounts = [row["amount"] for row in rows if row["currency"] == currency]
         if not amounts:
             continue
@@ -209,9 +244,10 @@ def _adjusted(
         period = Period.parse(each["period"])
         which = f"line {each['discrepancy']}" if "discrepancy" in each else f"version {each['version']}"
         name = f"Adjustment of {each['period']}, {which}"
+        deposit = plain(-_returned(each, statement, currency, chosen))
         yield NoteLine(
             name,
-            _amount(amounts, currency),
+            _amount([*amounts, deposit], currency),
             Kind.adjusted,
             first=period.first,
             end=period.end,

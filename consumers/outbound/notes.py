@@ -19,8 +19,6 @@ from engine.settlement.statements import view
 from engine.store import registry, relations
 from engine.store.database import Rows, Store
 
-_CATEGORIES = frozenset({"S", "Z", "E", "AE", "G", "O"})
-
 
 class BadOperator(Refused):
     """The file about the operator lacks something, or has something wrong."""
@@ -28,28 +26,24 @@ class BadOperator(Refused):
     code = "bad-operator"
 
 
-class Operator(NamedTuple):
-    """Who issues the notes and pays them, and the tax on them."""
+def operator_of(said: object) -> Party:
+    """Who issues the notes and pays them, from the fields of a file: id, name, country, address, tax_id, iban, bic.
 
-    party: Party
-    tax: Tax
-
-
-def operator_of(said: object) -> Operator:
-    """From the fields of a file: id, name, country, address, tax_id, iban, bic; tax: category, rate, reason. Raises BadOperator."""
+    Raises BadOperator.
+    """
     if not isinstance(said, dict):
-        raise BadOperator("the file about the operator is no YAML object; give it id, name, country, tax_id and tax")
-    unknown = sorted(set(said) - {"id", "name", "country", "address", "tax_id", "iban", "bic", "tax"})
+        raise BadOperator("the file about the operator is no YAML object; give it id, name, country and tax_id")
+    unknown = sorted(set(said) - {"id", "name", "country", "address", "tax_id", "iban", "bic"})
     if unknown:
         raise BadOperator(f"the file about the operator has an unknown field {unknown[0][:40]!r}; take it out")
-    for field in ("id", "name", "country", "tax"):
+    for field in ("id", "name", "country"):
         if not said.get(field):
             raise BadOperator(f"the file about the operator lacks {field}; give it")
     address = said.get("address") or []
     if not isinstance(address, list) or not is_country(str(said["country"])):
         raise BadOperator("the operator's address is a list of lines, and its country two letters such as DE; mend it")
     iban, bic = (None if said.get(name) is None else str(said[name]) for name in ("iban", "bic"))
-    party = Party(
+    return Party(
         str(said["id"]),
         str(said["name"]),
         str(said["country"]),
@@ -58,26 +52,14 @@ def operator_of(said: object) -> Operator:
         None if iban is None else account(iban, "the operator"),
         None if bic is None else bank(bic, "the operator"),
     )
-    return Operator(party, _tax(said["tax"]))
-
-
-def _tax(said: object) -> Tax:
-    if not isinstance(said, dict) or said.get("category") not in _CATEGORIES:
-        raise BadOperator(f"the operator's tax names a category: one of {', '.join(sorted(_CATEGORIES))}; give it")
-    try:
-        rate = Decimal(str(said.get("rate", "0")))
-    except ArithmeticError:
-        raise BadOperator("the operator's tax has a rate that is no number; write 19 for 19 percent") from None
-    if not 0 <= rate < 100:  # noqa: PLR2004 - percent
-        raise BadOperator("the operator's tax has a rate of 0 up to 100 percent; write 19 for 19 percent")
-    return Tax(str(said["category"]), rate, str(said.get("reason", "")))
 
 
 def note_for(
-    store: Store, cursor: Rows, contract: str, period: Period, operator: Operator, currency: str | None = None,
+    store: Store, cursor: Rows, contract: str, period: Period, operator: Party, currency: str | None = None,
     agent: str | None = None,
 ) -> SettlementNote:  # fmt: skip
-    """The settlement note of an invoiced statement, or of the share of an agent above.
+    """The settlement note of an invoiced statement, or of the share of an agent above, with the VAT that was recorded then: what it
+    asks for is what is to pay.
 
     Raises CannotInvoice, and what reading a bank account raises.
     """
@@ -88,14 +70,23 @@ def note_for(
         for each in statement["adjustments"]
         if (found := _note(cursor, contract, each["period"], agent)) and found.number and found.invoiced
     }
-    parties = (note.party,) if note.party in {each["party"] for each in statement["due"][0]["parties"]} else ()
+    wanted = currency or statement["currency"]
+    shared = any(each["parties"] for each in statement["due"] if each["currency"] == wanted)
+    parties = (note.party,) if shared else ()
     assert note.number is not None, note
     assert note.invoiced is not None, note
     terms = Terms(
-        note.number, note.invoiced, note.pay_by or note.invoiced, _party(store, cursor, note.partner), operator.party, operator.tax,
-        parties, (), corrects, currency,
+        note.number, note.invoiced, note.pay_by or note.invoiced, _party(store, cursor, note.partner), operator, _tax(note),
+        parties, (), corrects, wanted,
     )  # fmt: skip
-    return note_of(statement, terms)
+    made = note_of(statement, terms)
+    assert [made.payable] == [Decimal(each.amount) for each in note.to_pay if each.currency == wanted], note
+    return made
+
+
+def _tax(note: Note) -> Tax:
+    """As it was recorded; where none was, the note is not subject to VAT."""
+    return Tax(note.tax.category, Decimal(note.tax.rate), note.tax.reason or "") if note.tax else Tax("O")
 
 
 def _invoiced(cursor: Rows, contract: str, period: str, agent: str | None) -> Note:
@@ -139,7 +130,7 @@ class Due(NamedTuple):
 
 
 def due_on(store: Store, cursor: Rows, day: date, currency: str) -> Due:
-    """Every invoiced note that is to be paid by the day, in the currency: what its statement says is due to the partner.
+    """Every invoiced note that is to be paid by the day, in the currency: what is due to the partner, with its VAT.
 
     Raises CannotPayOut where there is nothing to pay.
     """

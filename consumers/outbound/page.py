@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.outbound.en16931 import CATEGORIES, SELF_BILLED_CREDIT_NOTE, Document
+from consumers.outbound.en16931 import CATEGORIES, SELF_BILLED_CREDIT_NOTE, Document, told
 from consumers.outbound.libraries import library
 from consumers.outbound.note import Kind, NoteLine
 from consumers.outbound.parties import Party
@@ -118,7 +118,7 @@ class _Page:
         category = CATEGORIES[note.tax.category]
         why = note.tax.reason or category.reason
         rate = f"VAT {plain(note.tax.rate)}% ({category.code})" + (f": {why}" if why else "")
-        held = [(f"Withheld: {each.name}", f"{-each.amount:f}") for each in note.withheld]
+        held = [(_capital(told(self._document, each)), f"{-each.amount:f}") for each in note.withheld]
         owed = self._document.type_code == SELF_BILLED_CREDIT_NOTE
         rows = [
             ("Sum without VAT", f"{come_to.without_tax:f}"),
@@ -195,6 +195,10 @@ def _told(party: Party) -> list[str]:
 
 def _name(line: NoteLine) -> str:
     return line.name + (f", corrects note {line.corrects.number} of {line.corrects.issued}" if line.corrects else "")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _amount(line: NoteLine) -> str:

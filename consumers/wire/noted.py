@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from consumers.fields import CurrencyCode, Day, Figure, PeriodName, Quantity, Text
 from consumers.wire.base import Data, Told
+from consumers.wire.taxed import TaxPart
 
 LINES_MAX = 1_000
 
@@ -52,14 +53,15 @@ class StatementConfirmedData(Note):
 
 
 class StatementInvoicedData(Note):
-    """The self-billed invoice was made; its number follows from contract and period."""
+    """The self-billed invoice was made; its number follows from contract and period. `tax` is its VAT, by default its partner's."""
 
     day: Day
     number: Text | None = None
+    tax: TaxPart | None = None
 
 
 class StatementPaidData(Note):
-    """What is due in the currency was paid, whole; below 0 where the partner gave it back. `reference` is the transfer's."""
+    """What is due in the currency was paid, whole and with its VAT; below 0 where the partner gave it back. `reference` is the transfer's."""
 
     amount: Quantity
     currency: CurrencyCode

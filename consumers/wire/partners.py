@@ -12,13 +12,14 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from consumers.fields import Country, CurrencyCode, Text
 from consumers.wire.base import Data, Told
+from consumers.wire.taxed import TaxPart
 
 PartnerKind = Literal["content_provider", "service_provider", "agent", "group_customer", "supplier", "other"]
 _Address = Annotated[tuple[Text, ...], Field(min_length=1, max_length=7)]
 
 
 class PartnerRegisteredData(Told):
-    """A partner of the given kind is known from now on."""
+    """A partner of the given kind is known from now on. `tax` is the VAT of its settlement notes."""
 
     partner: Text
     name: Text
@@ -26,6 +27,7 @@ class PartnerRegisteredData(Told):
     country: Country | None = None
     tax_id: Text | None = None
     address: Annotated[tuple[Text, ...], Field(max_length=7)] = ()
+    tax: TaxPart | None = None
     author: Text | None = None
 
 
@@ -39,11 +41,12 @@ class PartnerChangedData(Told):
     country: Country | None = None
     tax_id: Text | None = None
     address: _Address | None = None
+    tax: TaxPart | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if all(value is None for name, value in self if name not in {"partner", "author"}):
-            raise ValueError("nothing is changed; give name, kind, country, tax_id or address")
+            raise ValueError("nothing is changed; give name, kind, country, tax_id, address or tax")
         return self
 
 

@@ -13,10 +13,11 @@ from typing import Any, assert_never
 
 import msgspec
 
-from engine.aggregates.partner import holder
-from engine.aggregates.publication import BeforeLastStep, published
+from engine.aggregates.partner import Partner, holder
+from engine.aggregates.publication import BeforeLastStep, deposit_to, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
+from engine.aggregates.taxing import taxes_on, to_pay
 from engine.events import (
     Agent,
     StatementConfirmed,
@@ -26,6 +27,7 @@ from engine.events import (
     StatementPublished,
     StatementSettled,
     Sum,
+    Tax,
     joined,
 )
 from engine.money import decimal_of_micros, plain
@@ -48,8 +50,8 @@ class Payment(msgspec.Struct, frozen=True):
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`state` is published, disputed, confirmed, invoiced, paid or settled; `day` is that of the last step.
 
-    `lines` are those that were disputed. `due` is what the partner gets, by currency. `agents` have notes of their own; `agent`
-    is the party of the one whose note this is.
+    `lines` are those that were disputed. `due` is what the partner gets, by currency; `taxes` the VAT on it, from its invoice on.
+    `agents` have notes of their own; `agent` is the party of the one whose note this is.
     """
 
     contract: str
@@ -73,13 +75,20 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     invoiced: date | None = None
     agent: str | None = None
     agents: tuple[Agent, ...] = ()
+    tax: Tax | None = None
+    taxes: tuple[Sum, ...] = ()
     payments: tuple[Payment, ...] = ()
 
     @property
+    def to_pay(self) -> tuple[Sum, ...]:
+        """What is due, with its VAT."""
+        return to_pay(self.due, self.taxes)
+
+    @property
     def unpaid(self) -> tuple[Sum, ...]:
-        """What is due and was not paid yet."""
+        """What is to pay and was not paid yet."""
         paid = {each.currency for each in self.payments}
-        return tuple(each for each in self.due if each.currency not in paid and Decimal(each.amount))
+        return tuple(each for each in self.to_pay if each.currency not in paid and Decimal(each.amount))
 
 
 class DisputeTooLate(Refused):
@@ -165,7 +174,7 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
         case StatementConfirmed():
             return _confirmed(what, known, command, day, look)
         case StatementInvoiced():
-            return _invoiced(what, known, command)
+            return _invoiced(what, known, command, look)
         case StatementPaid():
             return _paid(what, known, command, look)
         case StatementSettled():
@@ -217,7 +226,7 @@ def number_of(contract: str, period: str, agent: str | None = None) -> str:
     return f"SN-{contract}-{period}" + ("" if agent is None else f"-{agent.replace(' ', '-')}")
 
 
-def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementInvoiced:
+def _invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) -> StatementInvoiced:
     if not known.unpaid:
         raise NothingDue(f"nothing is due by {what}, so there is no invoice; settle it (statement.settled) instead")
     number = number_of(known.contract, known.period, known.agent)
@@ -226,9 +235,13 @@ def _invoiced(what: str, known: Note, command: StatementInvoiced) -> StatementIn
             f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
             "id, and write this message off"
         )
+    partner: Partner | None = look("partner", known.partner)
+    tax = command.tax or (partner.tax if partner else None)
+    deposit = deposit_to(msgspec.json.decode(look("statement", command.named)[0].statement), known.party)
     return msgspec.structs.replace(
-        command, number=number, due=known.due, partner=known.partner, party=known.party, pay_by=known.pay_by
-    )
+        command, number=number, tax=tax, due=known.due, deposit=deposit, taxes=taxes_on(known.due, deposit, tax),
+        partner=known.partner, party=known.party, pay_by=known.pay_by,
+    )  # fmt: skip
 
 
 def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
@@ -243,8 +256,8 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
     amount = decimal_of_micros(command.amount)
     if amount != found[0]:
         raise OtherAmount(
-            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is due by {what}; it is paid "
-            "whole: give the amount that is due under a new id, and write this message off"
+            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is to pay for {what}"
+            f"{_of_vat(known, command.currency)}; it is paid whole: give that amount under a new id, and write this message off"
         )
     holds = holder(look, known.partner)
     if holds is not None and amount > 0:
@@ -254,6 +267,11 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
             waits_for=f"partner:{holds.partner}",
         )
     return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
+
+
+def _of_vat(known: Note, currency: str) -> str:
+    """In words, what of the sum is VAT."""
+    return "".join(f", {plain(Decimal(each.amount))} of it VAT" for each in known.taxes if each.currency == currency)
 
 
 def _settled(what: str, known: Note, command: StatementSettled, look: Look) -> StatementSettled:
@@ -288,7 +306,9 @@ def evolve(known: Note | None, event: NoteCommand) -> Note:
         case StatementConfirmed():
             return replace(after, state="confirmed", confirmed_by=event.author, by_default=event.by_default)
         case StatementInvoiced():
-            return replace(after, state="invoiced", number=event.number, invoiced=event.day)
+            return replace(
+                after, state="invoiced", number=event.number, invoiced=event.day, tax=event.tax, taxes=event.taxes
+            )
         case StatementPaid():
             paid = Payment(event.currency, event.amount, event.reference, event.day)
             after = replace(after, payments=(*known.payments, paid))
@@ -306,22 +326,11 @@ def _begun(event: StatementPublished) -> Note:
     assert event.digest is not None, event
     day = day_in(event.time_zone, event.time)
     return Note(
-        contract=event.contract,
-        period=event.period,
-        partner=event.partner,
-        time_zone=event.time_zone,
-        state="published",
-        day=day,
-        publisher=event.author,
-        party=event.party,
-        due=event.due,
-        published=day,
-        digest=event.digest,
-        dispute_until=event.dispute_until,
-        pay_by=event.pay_by,
-        agent=event.agent,
+        contract=event.contract, period=event.period, partner=event.partner, time_zone=event.time_zone,
+        state="published", day=day, publisher=event.author, party=event.party, due=event.due, published=day,
+        digest=event.digest, dispute_until=event.dispute_until, pay_by=event.pay_by, agent=event.agent,
         agents=event.agents,
-    )
+    )  # fmt: skip
 
 
 AGGREGATE = Aggregate("note", Note, decide, evolve)

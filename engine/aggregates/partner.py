@@ -20,6 +20,7 @@ from engine.events import (
     PartnerMerged,
     PartnerRegistered,
     PartnerUnblocked,
+    Tax,
 )
 
 PartnerStepEvent = (
@@ -52,6 +53,7 @@ class Partner(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     country: str | None = None
     tax_id: str | None = None
     address: tuple[str, ...] = ()
+    tax: Tax | None = None
     registered: tuple[str, str]  # source and id of the registration
     blocked: Block | None = None
     merged_into: str | None = None
@@ -212,6 +214,7 @@ def evolve(known: Partner | None, event: PartnerCommand) -> Partner:
             country=event.country,
             tax_id=event.tax_id,
             address=event.address,
+            tax=event.tax,
             registered=(event.source, event.id),
         )
     assert known is not None, event
@@ -223,7 +226,7 @@ def _changes(known: Partner, event: PartnerStepEvent) -> dict[str, Any]:
     changes: dict[str, Any]
     match event:
         case PartnerChanged():
-            said = {field: getattr(event, field) for field in ("name", "kind", "country", "tax_id", "address")}
+            said = {field: getattr(event, field) for field in ("name", "kind", "country", "tax_id", "address", "tax")}
             changes = {field: value for field, value in said.items() if value is not None}
         case PartnerBlocked() | PartnerUnblocked():
             changes = {"blocked": Block(event.author, event.reason) if isinstance(event, PartnerBlocked) else None}

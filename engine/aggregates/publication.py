@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,7 +13,9 @@ from engine.aggregates import authorisation, cooperation_model
 from engine.aggregates.contract import Contract, UnknownContract
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Look, NotThere, those
+from engine.aggregates.taxing import shown
 from engine.events import Agent, StatementDays, StatementPublished, Sum, joined
+from engine.money import total
 from engine.period import Period, day_in
 
 
@@ -131,6 +134,34 @@ def _party(what: str, named: str | None, said: Mapping[str, Any], agents: Collec
         f"{what} is shared by {', '.join(parties)}, and the partner is {named or 'none of them by name'}; say which (--party, or "
         "the field party under a new id), and write this message off"
     )
+
+
+# Whose a deposit is, by the name that it has on every statement (engine.settlement.finishing).
+DEPOSITOR = "partner"
+
+
+def deposit_to(said: Mapping[str, Any], party: str) -> tuple[Sum, ...]:
+    """What of that is a deposit which the party gets back, by currency: of a final statement, and of what adjusts one."""
+    found = []
+    for sum_ in said["due"] if party == DEPOSITOR else ():
+        amount = Decimal(0)
+        for made in (said, *said["adjustments"]):
+            amount = total(amount, deposit_in(made, sum_["currency"], said["currency"]))
+        if amount:
+            found.append(Sum(sum_["currency"], shown(amount, sum_["currency"])))
+    return tuple(found)
+
+
+def deposit_in(made: Mapping[str, Any], currency: str, own: str) -> Decimal:
+    """What a statement, or an adjustment on a statement in the currency `own`, returns of a deposit in the currency."""
+    if "final" in made:
+        rows = [(each["amount"], each["currency"]) for each in made["final"]["lines"] if each["name"] == "deposit"]
+    else:
+        rows = [(each["amount"], each.get("unit", own)) for each in made["lines"] if each["name"] == "final: deposit"]
+    amount = Decimal(0)
+    for text, unit in rows:
+        amount = total(amount, Decimal(text)) if unit == currency else amount
+    return amount
 
 
 def due_to(said: Mapping[str, Any], party: str) -> tuple[Sum, ...]:

@@ -49,6 +49,7 @@ from engine.events.noted import (
     StatementPublished,
     StatementSettled,
     Sum,
+    Tax,
 )
 from engine.events.partners import (
     PartnerBankAccountApproved,
@@ -283,6 +284,7 @@ __all__ = [
     "StatementSettled",
     "StreamedEvent",
     "Sum",
+    "Tax",
     "TrainingCompleted",
     "TrainingEnrolled",
     "TrainingEvent",

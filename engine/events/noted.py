@@ -24,6 +24,14 @@ class Agent(msgspec.Struct, frozen=True, array_like=True):
     partner: str
 
 
+class Tax(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The VAT of a note: a category of EN 16931, and its rate in percent as a decimal text. An exemption has its reason."""
+
+    category: str
+    rate: str = "0"
+    reason: str | None = None
+
+
 class NoteEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step of the settlement note of a contract and period. `author` is who took it.
 
@@ -83,21 +91,26 @@ class StatementConfirmed(NoteEvent, frozen=True, kw_only=True, omit_defaults=Tru
 class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The self-billed invoice was made. `number` follows from contract and period.
 
-    `due` is what it is over, `partner` and `party` whose, `pay_by` when it is to be paid: all the decision's.
+    `tax` is its VAT; where it is not said, the partner's, and None where that has none either. `due` is what it is over, `deposit`
+    what of that is a deposit which the partner gets back, `taxes` the VAT on the rest where there is any; `partner` and `party` whose
+    it is, `pay_by` when it is to be paid: all the decision's.
     """
 
     NAME: ClassVar[str] = "statement.invoiced"
     author: str
     day: date
     number: str | None = None
+    tax: Tax | None = None
     due: tuple[Sum, ...] = ()
+    deposit: tuple[Sum, ...] = ()
+    taxes: tuple[Sum, ...] = ()
     partner: str | None = None
     party: str | None = None
     pay_by: date | None = None
 
 
 class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """All that is due in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
+    """All that is to pay in the currency was paid on the day, VAT and all; `amount` is in micros, below 0 where the partner gave it back.
 
     `reference` is that of the transfer; notes that were set off against each other share it. `partner`, its `party` of the
     statement and the invoice's `number` are the decision's.

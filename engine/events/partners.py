@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from engine.events.base import Event
+from engine.events.noted import Tax
 from engine.events.reported import ReportedEvent
 
 
 class PartnerRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """`tax` is the VAT of its settlement notes, where an invoice does not say another."""
+
     NAME: ClassVar[str] = "partner.registered"
     KIND: ClassVar[str] = "partner"
     KEY: ClassVar[tuple[str, ...]] = ("partner",)
@@ -21,6 +24,7 @@ class PartnerRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, gc
     country: str | None = None
     tax_id: str | None = None
     address: tuple[str, ...] = ()
+    tax: Tax | None = None
     author: str | None = None
 
 
@@ -41,6 +45,7 @@ class PartnerChanged(PartnerStep, frozen=True, kw_only=True, omit_defaults=True,
     country: str | None = None
     tax_id: str | None = None
     address: tuple[str, ...] | None = None
+    tax: Tax | None = None
 
 
 class PartnerBlocked(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -4,8 +4,8 @@ A debit is positive, a credit negative. An entry has two days: the one on which 
 its period, a restated one's too), and the one on which it was known (its position in the log); so balances can be asked for as
 of any day, as known on any other.
 
-Accounts, after the usual chart: `share expense`; `advances` (paid, and not recouped yet) and `bank` are assets; `accrued shares`
-(closed, not published), `shares payable` (published, not paid), `held shares`, `unpaid shares` (matured, below the least payout),
+Accounts, after the usual chart: `share expense`; `advances` (paid, and not recouped yet), `recoverable VAT` (that of partners' notes)
+and `bank` are assets; `accrued shares` (closed, not published), `shares payable` (published, not paid), `held shares`, `unpaid shares` (matured, below the least payout),
 `withheld tax` and `deposits` are liabilities.
 """
 
@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 from engine.money import difference, total
 
 EXPENSE, ACCRUED, PAYABLE = "share expense", "accrued shares", "shares payable"
-ADVANCES, BANK = "advances", "bank"
+ADVANCES, VAT, BANK = "advances", "recoverable VAT", "bank"
 HELD, UNPAID, TAX, DEPOSITS = "held shares", "unpaid shares", "withheld tax", "deposits"
 # The five kinds of accounting, of which every account is one.
 ROOTS = {
     EXPENSE: "Expenses",
     ADVANCES: "Assets",
+    VAT: "Assets",
     BANK: "Assets",
     ACCRUED: "Liabilities",
     PAYABLE: "Liabilities",

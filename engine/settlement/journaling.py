@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 
 import msgspec
 
@@ -13,13 +14,14 @@ from engine.events import (
     DepositReturned,
     DiscrepancyResolved,
     Event,
+    StatementInvoiced,
     StatementPaid,
     StatementPublished,
 )
 from engine.money import decimal_of_micros
 from engine.period import Period, day_in
 from engine.projections import journal
-from engine.projections.journal import Entry, Terms, Transfer, Version
+from engine.projections.journal import Entry, Json, Terms, Transfer, Version
 from engine.rules.model import Rulebook
 from engine.rules.steps import Advance, Tax
 from engine.settlement.books import Books
@@ -52,9 +54,15 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
 
 
 def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
-    """Keeps the entries of (position, event) that tell of payments. The caller holds the writers' lock."""
-    entries = [entry for at, event in told if (entry := _told(cursor, at, event)) is not None]
-    store.save(cursor, entries)
+    """Keeps the entries of (position, event) that tell of notes and payments. The caller holds the writers' lock."""
+
+    def closed(contract: str, period: str) -> Json:
+        issued = statement_store.issued(cursor, contract, period)
+        assert issued is not None, (contract, period)
+        found: Json = msgspec.json.decode(issued.statement)
+        return found
+
+    store.save(cursor, entries_told(told, closed))
 
 
 def keep_advances(cursor: Rows, paid: Sequence[tuple[int, AdvancePaid]]) -> None:
@@ -72,19 +80,29 @@ def keep_advances(cursor: Rows, paid: Sequence[tuple[int, AdvancePaid]]) -> None
     store.save(cursor, [each for each in entries if each is not None])
 
 
-def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
+def entries_told(told: Iterable[tuple[int, Event]], closed: Callable[[str, str], Json]) -> list[Entry]:
+    """What (position, event) mean that tell of notes and payments, in their order; `closed` is the statement of contract and
+    period as it was closed.
+    """
+    return [entry for at, event in told if (entry := _told(at, event, closed)) is not None]
+
+
+def _told(position: int, event: Event, closed: Callable[[str, str], Json]) -> Entry | None:
     match event:
         case StatementPublished():
-            issued = statement_store.issued(cursor, event.contract, event.period)
-            assert issued is not None, event
             day = day_in(event.time_zone or "UTC", event.time)
             agents = {each.party: each.partner for each in event.agents}
             if event.agent is not None and event.partner is not None:
                 agents = {event.agent: event.partner}
-            return journal.published(position, day, msgspec.json.decode(issued.statement), agents, event.agent)
+            return journal.published(position, day, closed(event.contract, event.period), agents, event.agent)
+        case StatementInvoiced():
+            party = (journal.PAYABLE, _payee(event))
+            taxes = [Transfer((journal.VAT, ""), party, Decimal(each.amount), each.currency) for each in event.taxes]
+            postings = [posting for tax in taxes for posting in tax.postings]
+            reference = f"VAT of {event.number}"
+            return journal.entry(position, event.day, event.contract, event.period, reference, postings)
         case StatementPaid():
-            whose = event.partner or "" if event.agent else _party(event.party, event.partner)
-            party = (journal.PAYABLE, whose)
+            party = (journal.PAYABLE, _payee(event))
             transfer = Transfer(party, (journal.BANK, ""), decimal_of_micros(event.amount), event.currency)
             return journal.entry(
                 position, event.day, event.contract, event.period, f"paid {event.reference}", transfer.postings
@@ -104,6 +122,10 @@ def _told(cursor: Rows, position: int, event: Event) -> Entry | None:
             return journal.entry(position, event.time.date(), event.contract or "", "", event.NAME, transfer.postings)
         case _:
             return None
+
+
+def _payee(event: StatementInvoiced | StatementPaid) -> str:
+    return event.partner or "" if event.agent else _party(event.party, event.partner)
 
 
 def _party(party: str | None, partner: str | None) -> str:

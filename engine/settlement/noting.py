@@ -41,10 +41,13 @@ def standing_of(cursor: Rows, contract: str, period: Period) -> dict[str, Any] |
 
 
 def told(state: Note | Discrepancy) -> dict[str, Any]:
-    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts."""
+    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts; of a note also what is to pay for it."""
     said: dict[str, Any] = msgspec.to_builtins(state)
-    if "due" in said:
-        said["due"] = [{"currency": currency, "amount": amount} for currency, amount in said["due"]]
+    if isinstance(state, Note):
+        sums = {"due": state.due, "taxes": state.taxes, "to_pay": state.to_pay}
+        said |= {
+            name: [{"currency": each.currency, "amount": each.amount} for each in found] for name, found in sums.items()
+        }
     for each in (said, *said.get("payments", ())):
         if "amount" in each:
             each["amount"] = plain(decimal_of_micros(each["amount"]))

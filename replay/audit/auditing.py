@@ -15,6 +15,7 @@ from replay.archive.reading import Archive
 from replay.audit.findings import Check, Finding, Proof, fails, holds
 from replay.audit.gathering import gathered
 from replay.audit.ledger import check_journal
+from replay.audit.notes import check_notes
 from replay.audit.proving import Progress, Prover
 from replay.audit.tables import check_intake, check_tables
 from replay.audit.walking import Walk
@@ -57,6 +58,7 @@ def audit(
             *walk.unknown(evidence.issued.statements),
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
             *check_journal(cursor, period),
+            *check_notes(cursor, evidence.issued),
             check_intake(cursor),
         ]
         sealed = archive_seals.recorded(cursor)

@@ -28,6 +28,7 @@ class Check(StrEnum):
     chain = "chain"
     tables = "tables"
     journal = "journal"
+    notes = "notes"
     intake = "intake"
     archive = "archive"
 

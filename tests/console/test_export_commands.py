@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
 from tests.console.test_commands import Settle, settle
+from tests.consumers.outbound.schematron import broken
 from tests.histories import charged, message
 from tests.settlement.test_notes import HALF, model
 
@@ -24,7 +27,6 @@ country: DE
 address: [Weg 1, 10115 Berlin]
 tax_id: DE123456789
 iban: GB82WEST12345698765432
-tax: {category: S, rate: 19}
 """
 
 
@@ -38,7 +40,9 @@ def terms(contract: str, partner: str) -> bytes:
 
 @pytest.fixture
 def invoiced(settle: Settle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settle:
-    """October 2026 of C-1, 50.00 EUR, and of C-2, 10.00 EUR, are invoiced; only the first partner has a bank account."""
+    """October 2026 of C-1, 50.00 EUR with VAT of 19%, and of C-2, 10.00 EUR, are invoiced; only the first partner has a bank
+    account.
+    """
     monkeypatch.setenv("SETTLE_SECRET_KEY", KEY)
     (tmp_path / "operator.yaml").write_text(OPERATOR)
     text = f"rulebook: simple\nversion: 1\nvalid_from: 2026-01-01\ncurrency: EUR\nmeasures: {{sales: {{event: billing.charged, sum: amount}}}}\nwaterfall:\n{HALF}"
@@ -58,6 +62,8 @@ def invoiced(settle: Settle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     asked = settle(*account)
     assert asked.status == 0, asked.err
     assert settle("partner", "approve-bank", "P-1", "--by", "bob").status == 0
+    tax = ["--tax-category", "S", "--tax-rate", "19"]
+    assert settle("partner", "change", "P-1", "--by", "ann", *tax).status == 0
     for day in ("2026-11-05", "2026-11-16", "2026-11-17"):
         assert settle("run-day", day, "--by", "ann").status == 0
     return settle
@@ -71,12 +77,20 @@ def test_an_invoiced_statement_is_a_self_billed_invoice(invoiced: Settle, tmp_pa
     # 50.00 and 19 % of it.
     assert (said.json["number"], said.json["payable"]) == ("SN-C-1-2026-10", "59.5")
     tree = etree.fromstring(file.read_bytes())
+    assert broken("ubl", file.read_bytes()) == []
+    assert [each.text for each in tree.iterfind("{*}TaxTotal/{*}TaxSubtotal/{*}TaxCategory/{*}ID")] == ["S"]
     assert tree.findtext("{*}InvoiceTypeCode") == "389"
     assert tree.findtext("{*}LegalMonetaryTotal/{*}PayableAmount") == "59.50"
     pdf = tmp_path / "note.pdf"
     assert invoiced("export", "invoice", "C-1", "2026-10", "-o", str(pdf), "--operator", operator).status == 0
     assert pdf.read_bytes().startswith(b"%PDF")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    # Of the other nothing was stated when it was invoiced: it is not subject to VAT.
+    other = invoiced("export", "invoice", "C-2", "2026-10", "--format", "ubl", "-o", str(file), "--operator", operator)
+    assert (other.status, "10.00 EUR payable" in other.out) == (0, True)
+    assert broken("ubl", file.read_bytes()) == []
+    (category,) = etree.fromstring(file.read_bytes()).iterfind("{*}TaxTotal/{*}TaxSubtotal/{*}TaxCategory/{*}ID")
+    assert category.text == "O"
     early = invoiced("export", "invoice", "C-1", "2026-11", "-o", str(file), "--operator", operator)
     assert (early.status, "gives it a number and a day first" in early.err) == (1, True)
 
@@ -85,22 +99,28 @@ def test_what_is_to_be_paid_is_a_payment_file_and_what_is_not_says_why(invoiced:
     file, operator = tmp_path / "pay.xml", str(tmp_path / "operator.yaml")
     asked = ["export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator]
     said = invoiced(*asked, "--json").json
-    assert (said["transfers"], said["total"]) == (1, "50")
+    assert (said["transfers"], said["total"]) == (1, "59.5")
     assert said["left"] == [{"number": "SN-C-2-2026-10", "why": "partner P-2 has no approved account with an IBAN"}]
     first = file.read_bytes()
     tree = etree.fromstring(first)
-    assert tree.findtext(".//{*}CtrlSum") == "50.00"
+    assert tree.findtext(".//{*}CtrlSum") == "59.50"
     assert tree.findtext(".//{*}CdtrAcct/{*}Id/{*}IBAN") == IBAN
     shown = invoiced(*asked).out
     assert IBAN not in shown
     assert file.read_bytes() == first
+    # What the bank is asked to pay is what the invoice asks for.
+    note = tmp_path / "note.xml"
+    shown = invoiced("export", "invoice", "C-1", "2026-10", "--format", "cii", "-o", str(note), "--operator", operator)
+    assert shown.status == 0, shown.err
+    assert broken("cii", note.read_bytes()) == []
+    assert etree.fromstring(note.read_bytes()).findtext(".//{*}DuePayableAmount") == tree.findtext(".//{*}InstdAmt")
     pay = [
         "statement",
         "pay",
         "C-1",
         "2026-10",
         "--amount",
-        "50.00",
+        "59.50",
         "--currency",
         "EUR",
         "--reference",
@@ -116,15 +136,20 @@ def test_what_is_to_be_paid_is_a_payment_file_and_what_is_not_says_why(invoiced:
     assert (nothing.status, "nothing is to be paid in EUR by 2026-11-30" in nothing.err) == (1, True)
     found = invoiced("journal", "balance", "--json").json
     owed = {(each["account"], each["party"]): each["amount"] for each in found["balances"]}
-    assert owed == {("share expense", ""): "60", ("bank", ""): "-50", ("shares payable", "P-2"): "-10"}
+    assert owed == {
+        ("share expense", ""): "60", ("recoverable VAT", ""): "9.5", ("bank", ""): "-59.5", ("shares payable", "P-2"): "-10",
+    }  # fmt: skip
+    ledger = tmp_path / "journal.beancount"
+    assert invoiced("export", "beancount", "-o", str(ledger)).status == 0
+    subprocess.run([Path(sys.executable).parent / "bean-check", ledger], check=True, timeout=60)
+    assert "Assets:X-recoverable-x20-VAT  9.5 EUR" in ledger.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
         ("country: DE", "country: Germany", "two letters such as DE"),
-        ("category: S", "category: Q", "names a category"),
-        ("rate: 19", "rate: 1900", "0 up to 100 percent"),
+        ("id: OP-1", "id: OP-1\ntax: {category: S, rate: 19}", "unknown field 'tax'"),
         ("id: OP-1", "ident: OP-1", "unknown field 'ident'"),
         ("iban: GB82", "iban: GB83", "its check digits are wrong"),
         ("address: [Weg 1, 10115 Berlin]", "address: &a [*a]", "not allowed"),

@@ -120,11 +120,44 @@ def test_a_day_is_run_and_says_what_is_to_be_paid(closed: Settle) -> None:
         "2026-11-08",
     ]
     refused = closed(*pay, "--amount", "49", "--time", AT)
-    assert "49 CNY was paid, and 50 CNY is due" in refused.err
+    assert "49 CNY was paid, and 50 CNY is to pay" in refused.err
     assert closed(*pay, "--amount", "50", "--time", AT).status == 0
     assert closed("statement", "settle", "C-1", "2026-10", "--by", "ann", "--time", AT).status == 0
     paid = closed("statement", "C-1", "2026-10", "--json").json["note"]["payments"]
     assert paid == [{"currency": "CNY", "amount": "50", "reference": "T", "day": "2026-11-08"}]
+
+
+def test_an_invoice_states_its_vat_and_the_statement_shows_what_is_to_pay_with_it(closed: Settle) -> None:
+    closed("statement", "publish", "C-1", "2026-10", "--by", "ann", "--time", "2026-11-05T09:00:00Z")
+    closed("statement", "confirm", "C-1", "2026-10", "--by", "partner", "--time", AT)
+    asked = ["statement", "invoice", "C-1", "2026-10", "--by", "ann", "--day", "2026-11-07", "--time", AT]
+    wrong = closed(*asked, "--tax-category", "S")
+    assert (wrong.status, "tax: VAT of category S has a rate above 0" in wrong.err) == (1, True), wrong.err
+    assert closed(*asked, "--tax-category", "S", "--tax-rate", "6").status == 0
+    note = closed("statement", "C-1", "2026-10", "--json").json["note"]
+    assert note["tax"] == {"category": "S", "rate": "6"}
+    assert [note[name] for name in ("due", "taxes", "to_pay")] == [
+        [{"currency": "CNY", "amount": amount}] for amount in ("50.00", "3.00", "53.00")
+    ]
+    assert "; 53.00 CNY with VAT of 6%, 3.00" in closed("statement", "C-1", "2026-10").out
+    assert "+ 3.00 VAT" in closed("statement", "list").out
+    pay = [
+        "statement",
+        "pay",
+        "C-1",
+        "2026-10",
+        "--by",
+        "bank",
+        "--currency",
+        "CNY",
+        "--reference",
+        "T",
+        "--day",
+        "2026-11-30",
+    ]
+    refused = closed(*pay, "--amount", "50")
+    assert "50 CNY was paid, and 53 CNY is to pay for the statement of C-1 for 2026-10, 3 of it VAT" in refused.err
+    assert closed(*pay, "--amount", "53").status == 0
 
 
 @pytest.mark.parametrize(
@@ -135,6 +168,12 @@ def test_a_day_is_run_and_says_what_is_to_be_paid(closed: Settle) -> None:
         (["statement", "publish", "C-1", "2026-10"], 2, "--by"),
         (["statement", "reconcile", "C-1", "2026-10", "none.csv", "--by", "p"], 1, "cannot be read"),
         (["statement", "reconcile", "C-1", "2026-10", "none.csv", "--by", "p", "--tolerance", "-1"], 2, "0 or more"),
+        (
+            ["statement", "invoice", "C-1", "2026-10", "--by", "a", "--day", "2026-11-07", "--tax-rate", "6"],
+            2,
+            "give --tax-category",
+        ),
+        (["partner", "change", "P-1", "--by", "a", "--tax-reason", "r"], 2, "give --tax-category"),
         (["run-day", "tomorrow"], 2, "tomorrow"),
         (["run-day", "2099-01-01"], 1, "has not come yet"),
     ],

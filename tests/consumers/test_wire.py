@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 
 from consumers import wire
 from consumers.decode import decode
+from consumers.outbound.en16931 import CATEGORIES
 from consumers.personal import PERSONAL
+from consumers.wire.taxed import TaxCategory
 from docs import write_wire
-from engine.events import BY_NAME, ISSUED, FxRatePublished, PointsBurned
+from engine.events import BY_NAME, ISSUED, FxRatePublished, PartnerChanged, PointsBurned, StatementInvoiced, Tax
 from engine.settlement.recording import Readable, Unreadable
 from tests.consumers.test_decode import BAD, GOOD
 from tests.histories import charged, message, registered, signed
@@ -71,6 +73,7 @@ REGISTRATION: dict[str, Any] = LEAD | {
     "expires": "2027-01-01", "author": "Li",
 }  # fmt: skip
 NOTE: dict[str, Any] = {"contract": "C-1", "period": "2026-10", "author": "Li"}
+INVOICE: dict[str, Any] = {"contract": "C-1", "period": "2026-10", "author": "Li", "day": "2026-11-20"}
 LINE: dict[str, Any] = NOTE | {"line": "net"}
 
 MESSAGES = [
@@ -200,7 +203,11 @@ MESSAGES = [
     message("statement.published", "1", NOTE | {"party": "supplier"}),
     message("statement.disputed", "1", NOTE | {"reason": "too low", "lines": ["net", "payable"]}),
     message("statement.confirmed", "1", NOTE | {"by_default": True}),
-    message("statement.invoiced", "1", NOTE | {"day": "2026-11-20", "number": "SN-C-1-2026-10"}),
+    message(
+        "statement.invoiced",
+        "1",
+        NOTE | {"day": "2026-11-20", "number": "SN-C-1-2026-10", "tax": {"category": "S", "rate": "19"}},
+    ),
     message(
         "statement.paid", "1", NOTE | {"amount": "-1.50", "currency": "CNY", "reference": "B 7", "day": "2026-11-30"}
     ),
@@ -303,6 +310,17 @@ REFUSED: list[tuple[str, dict[str, Any], str, bool]] = [
     ("lead.registered", {**REGISTRATION, "place": 1}, "data.place: unknown field", True),
     ("lead.won", {**LEAD, "currency": "CNY"}, "data.amount: is missing", True),
     ("statement.published", {**NOTE, "due": []}, "data.due: unknown field", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "S"}}, "S has a rate above 0", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "S", "rate": "0.00"}}, "S has a rate above 0", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "AE", "rate": "19"}}, "every other has none", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "E"}}, "has its reason; name the article", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "K"}}, "data.tax.category", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "S", "rate": "7.125"}}, "2 after the point", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "S", "rate": "100"}}, "2 digits before", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "S", "rate": "-1"}}, "not negative", True),
+    ("statement.invoiced", {**INVOICE, "tax": {"category": "S", "rate": 7.5}}, "data.tax.rate", True),
+    ("statement.invoiced", {**INVOICE, "taxes": []}, "data.taxes: unknown field", True),
+    ("partner.changed", {"partner": "P-1", "author": "Li", "tax": {"rate": "19"}}, "data.tax.category: is missing", True),
     ("discrepancy.resolved", {**LINE, "approver": "Wu", "reason": "r"}, "a resolution has an amount, or accepts", False),
     ("discrepancy.resolved", {**LINE, "approver": "Wu", "reason": "r", "amount": "1", "accepted": True},
      "a resolution has an amount, or accepts", False),
@@ -344,3 +362,26 @@ def test_numbers_of_partner_events_are_kept_in_micros() -> None:
     assert isinstance(found, Readable)
     assert isinstance(found.event, PointsBurned)
     assert found.event.points == 500_000
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"category": "S", "rate": "19.00"}, Tax("S", "19")),
+        ({"category": "S", "rate": 7}, Tax("S", "7")),
+        ({"category": "AE", "rate": "0.0"}, Tax("AE")),
+        ({"category": "E", "reason": "Article 132"}, Tax("E", "0", "Article 132")),
+    ],
+)
+def test_the_vat_of_an_invoice_and_of_a_partner_is_kept_as_canonical_text(said: dict[str, Any], kept: Tax) -> None:
+    for kind, data in (("statement.invoiced", INVOICE), ("partner.changed", {"partner": "P-1", "author": "Li"})):
+        raw = message(kind, "1", data | {"tax": said})
+        jsonschema.validate(json.loads(raw), schema(kind))
+        found = decode(raw)
+        assert isinstance(found, Readable)
+        assert isinstance(found.event, StatementInvoiced | PartnerChanged)
+        assert found.event.tax == kept
+
+
+def test_the_categories_of_vat_are_those_that_can_be_written() -> None:
+    assert set(get_args(TaxCategory)) == set(CATEGORIES)

@@ -20,6 +20,7 @@ from engine.money import (
     quotient,
     round_to,
     split,
+    tax_on,
     total,
 )
 
@@ -115,3 +116,20 @@ def test_minor_digits_are_those_of_iso_4217() -> None:
 
 def test_plain_text_has_no_exponent_and_no_idle_zeros() -> None:
     assert [plain(Decimal(text)) for text in ("1E+3", "2.500000000000", "-0.0", "0E-12")] == ["1000", "2.5", "0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("base", "rate", "currency", "tax"),
+    [
+        ("1000.00", "19", "EUR", "190.00"),
+        ("595.50", "19", "EUR", "113.15"),  # 113.145
+        ("-595.50", "19", "EUR", "-113.15"),
+        ("0.02", "19", "EUR", "0.00"),
+        ("1000.00", "0", "EUR", "0.00"),
+        ("333", "7.5", "JPY", "25"),  # 24.975
+        ("1.115", "8.25", "KWD", "0.092"),  # 0.0919875
+        ("99999999999999999999999999.99", "99.99", "EUR", "99989999999999999999999999.99"),
+    ],
+)
+def test_tax_is_so_many_percent_in_the_currencys_minor_unit(base: str, rate: str, currency: str, tax: str) -> None:
+    assert f"{tax_on(Decimal(base), Decimal(rate), currency):f}" == tax

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import psycopg
@@ -22,7 +22,7 @@ from engine.period import Period
 from engine.settlement import closing
 from engine.settlement.noting import told
 from engine.settlement.recording import CommandRefused
-from engine.store import intake, relations, resolutions, statements
+from engine.store import intake, journal, relations, resolutions, statements
 from engine.store.database import Store
 from replay.audit.auditing import audit
 from replay.rebuild.running import rebuild
@@ -69,11 +69,14 @@ people = st.sampled_from(["ann", "bob", "partner"])
 days = st.dates(date(2026, 11, 1), date(2027, 2, 15))
 lines = st.sampled_from(["net", "gross", "due", "extra"])
 amounts = st.sampled_from(["50", "50.00", "5", "30", "3.5", "-3.5", "0", "53.5", "-1", "0.001"])
+taxes = st.sampled_from(
+    [{"category": "S", "rate": "19"}, {"category": "S", "rate": "7.5"}, {"category": "AE"}, {"category": "O"}]
+)
 STEPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "statement.published": st.just({}),
     "statement.disputed": st.fixed_dictionaries({"reason": st.just("r"), "lines": st.lists(lines, max_size=2)}),
     "statement.confirmed": st.fixed_dictionaries({}, optional={"by_default": st.booleans()}),
-    "statement.invoiced": st.just({"day": "2026-12-01"}),
+    "statement.invoiced": st.fixed_dictionaries({"day": st.just("2026-12-01")}, optional={"tax": taxes}),
     "statement.settled": st.just({}),
     "discrepancy.opened": st.fixed_dictionaries({"line": lines}, optional={"theirs": amounts}),
     "discrepancy.assigned": st.fixed_dictionaries({"line": lines, "to": people}),
@@ -91,8 +94,12 @@ acts = st.one_of(
     following,
     following,
     st.tuples(st.just("somebody_asks"), st.tuples(steps, periods, people, days)),
-    st.tuples(st.just("somebody_pays"), st.tuples(periods, people, days, st.sampled_from(["due", "more", "less"]))),
+    st.tuples(
+        st.just("somebody_pays"),
+        st.tuples(periods, people, days, st.sampled_from(["whole", "more", "less", "without"])),
+    ),
     st.tuples(st.just("what_must_not_be_is_asked"), st.tuples(periods, people)),
+    st.tuples(st.just("the_partner_is_taxed"), st.tuples(taxes)),
     st.tuples(st.just("a_period_is_closed"), st.tuples(st.sampled_from(PERIODS))),
     st.tuples(st.just("a_day_is_run"), st.tuples(days)),
     st.tuples(st.just("something_comes_late"), st.tuples(st.sampled_from([10, 11, 12]))),
@@ -114,6 +121,9 @@ class Notes(RuleBasedStateMachine):
         self.notes: dict[str, str] = {}
         self.discrepancies: dict[tuple[str, str], str] = {}
         self.days: dict[str, date] = {}  # of the last step
+        self.partner_tax: dict[str, str] = {}
+        self.stated: dict[str, dict[str, str]] = {}  # by period what its invoice says of VAT
+        self.taxed: dict[str, Decimal] = {}  # by period the rate with which it was invoiced, in percent
 
     def teardown(self) -> None:
         try:
@@ -140,14 +150,14 @@ class Notes(RuleBasedStateMachine):
         data = {"contract": "C-1", "period": period, "author": author} | said
         try:
             ask(self.store, [Asked(type_, data, time)], lambda: NOW)
+            if type_ == "statement.invoiced" and "tax" in said:
+                self.stated[period] = said["tax"]
         except CommandRefused as refusal:
             REACHED.add(refusal.code)
 
     def somebody_pays(self, period: str, author: str, day: date, share: str) -> None:
-        with self.store.reading() as cursor:
-            found = statements.issued(cursor, "C-1", period)
-        due = Decimal(50) if found is None else self.due()[period]
-        amount = due + {"due": 0, "more": 1, "less": -1}[share]
+        asked = self.due() if share == "without" else self.to_pay()
+        amount = asked.get(period, Decimal(50)) + {"more": 1, "less": -1}.get(share, 0)
         said = {"amount": f"{amount:f}", "currency": "CNY", "reference": "B", "day": "2026-12-01"}
         self.somebody_asks(("statement.paid", said), period, author, day)
 
@@ -161,7 +171,7 @@ class Notes(RuleBasedStateMachine):
         if state is None:
             closing.close(self.store, Period.parse(period), NOW)
             type_ = "statement.published"
-        elif undecided and choice == 1:
+        elif undecided and choice:
             type_, said = (
                 "discrepancy.resolved",
                 {"line": undecided[0], "approver": "bob", "reason": "r", "amount": "2"},
@@ -174,8 +184,9 @@ class Notes(RuleBasedStateMachine):
             author, type_ = "partner", "statement.confirmed"
         elif state == "confirmed":
             type_, said = "statement.invoiced", {"day": "2027-03-01"}
+            said |= {"tax": {"category": "S", "rate": "6"}} if choice == 1 else {}
         elif state == "invoiced":
-            self.somebody_pays(period, author, day, "due")
+            self.somebody_pays(period, author, day, "whole")
             return
         else:
             type_ = "statement.settled"
@@ -195,6 +206,11 @@ class Notes(RuleBasedStateMachine):
                 period
             ) == before
 
+    def the_partner_is_taxed(self, tax: dict[str, str]) -> None:
+        said = {"partner": "P-1", "author": "Li", "tax": tax}
+        ask(self.store, [Asked("partner.changed", said, NOW)], lambda: NOW)
+        self.partner_tax = tax
+
     def a_period_is_closed(self, period: Period) -> None:
         closing.close(self.store, period, NOW)
 
@@ -211,6 +227,15 @@ class Notes(RuleBasedStateMachine):
         return {
             each.period: sum((Decimal(s["amount"]) for s in _said(each.statement)["due"]), Decimal(0)) for each in found
         }
+
+    def to_pay(self) -> dict[str, Decimal]:
+        """What is due, with the VAT of what was invoiced: so many percent of it, half a cent away from 0."""
+        due = self.due()
+        added = {
+            period: (due[period] * rate / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            for period, rate in self.taxed.items()
+        }
+        return {period: amount + added.get(period, 0) for period, amount in due.items()}
 
     @invariant()
     def states_are_declared_and_follow_one_another(self) -> None:
@@ -229,20 +254,33 @@ class Notes(RuleBasedStateMachine):
         for (period, _), now in decided.items():
             if now in {"open", "assigned"}:
                 assert notes[period] == "disputed"
+        for each in known:
+            if each.number is not None and each.period not in self.taxed:
+                tax = self.stated.get(each.period, self.partner_tax)
+                self.taxed[each.period] = Decimal(tax.get("rate", "0"))
+                REACHED.update([] if self.taxed[each.period] else ["not taxed"])
         self.notes, self.discrepancies = notes, decided
         REACHED.update(notes.values(), decided.values())
         self.money_is_whole()
 
     def money_is_whole(self) -> None:
-        due = self.due()
+        due, to_pay = self.due(), self.to_pay()
         with self.store.reading() as cursor:
+            accounts = {(each.account, each.party): each.amount for each in journal.balances(cursor)}
             notes = [told(each.state) for each in relations.listed(cursor, "note")]
             resolved = resolutions.of_contracts(cursor, ["C-1"]).get("C-1", [])
             closed = [_said(each.statement) for each in statements.of_contract(cursor, "C-1") if each.version == 1]
         for note in notes:
             paid = [Decimal(each["amount"]) for each in note.get("payments", [])]
-            assert paid in ([], [due[note["period"]]]), note
+            assert paid in ([], [to_pay[note["period"]]]), note
+            if paid and note["taxes"]:
+                REACHED.add("paid with VAT")
             assert bool(paid) == (note["state"] == "paid" or (note["state"] == "settled" and due[note["period"]] != 0))
+        # What is owed to the partner in the journal is what is to pay for its notes and was not paid; all VAT is on its account.
+        owed = sum((to_pay[note["period"]] for note in notes if not note.get("payments")), Decimal(0))
+        assert accounts.get(("shares payable", "P-1"), 0) == -owed
+        assert accounts.get(("recoverable VAT", ""), 0) == sum(to_pay.values()) - sum(due.values())
+        assert sum(accounts.values()) == 0
         taken = [(m["period"], m["discrepancy"]) for each in closed for m in each["adjustments"] if "discrepancy" in m]
         assert len(set(taken)) == len(taken) == len([each for each in resolved if each.taken_by])
         # Each resolution is on one statement, or waits for one.
@@ -274,7 +312,7 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
     run_state_machine_as_test(
         Notes,
         settings=settings(
-            max_examples=8,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -283,5 +321,15 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
         ),
     )
     # The machine is worth something only if it comes to the ends.
-    assert {"settled", "disputed", "resolved", "other-amount", "open-discrepancies", "wrong-state"} <= REACHED, REACHED
+    ends = {
+        "settled",
+        "disputed",
+        "resolved",
+        "other-amount",
+        "open-discrepancies",
+        "wrong-state",
+        "paid with VAT",
+        "not taxed",
+    }
+    assert ends <= REACHED, REACHED
     assert "changed-meanwhile" not in REACHED

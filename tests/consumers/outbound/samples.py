@@ -32,7 +32,13 @@ OPERATOR = Party("OP", "Telekom <Nord>", "DE", ("Ring 2", "20095 Hamburg"), "DE9
 
 def adjustment(period: str, amount: str, currency: str = "EUR") -> dict[str, Any]:
     rows = [{"currency": currency, "was": "0.00", "now": amount, "amount": amount}]
-    return {"period": period, "version": 2, "payable": rows, "parties": [row | {"party": "partner"} for row in rows]}
+    return {
+        "period": period,
+        "version": 2,
+        "lines": [],
+        "payable": rows,
+        "parties": [row | {"party": "partner"} for row in rows],
+    }
 
 
 def statement(payable: str = "600.00", *adjustments: dict[str, Any], due: str | None = None) -> dict[str, Any]:

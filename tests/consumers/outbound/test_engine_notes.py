@@ -7,9 +7,12 @@ from decimal import Decimal
 
 import pytest
 
-from consumers.outbound.invoice import invoice_facturx, invoice_ubl
-from consumers.outbound.note import CannotInvoice, Kind, Reference, SettlementNote, Tax, note_of
+from consumers.outbound.invoice import invoice_cii, invoice_facturx, invoice_ubl
+from consumers.outbound.note import CannotInvoice, Kind, Reference, SettlementNote, Tax, Withheld, note_of
+from engine.aggregates.publication import deposit_to
+from engine.events import Sum
 from engine.period import Period
+from engine.settlement.statements import view
 from engine.store.database import Store
 from replay.restate import restate
 from tests.consumers.outbound.samples import terms
@@ -17,7 +20,8 @@ from tests.consumers.outbound.schematron import broken
 from tests.histories import message, registered, signed
 from tests.replay.test_restate import NOW, close, said, simple
 from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, book, charge
-from tests.settlement.test_recording import store, take
+from tests.settlement.test_final_statements import ADVANCED, PAYOUT, deposit, left, live
+from tests.settlement.test_recording import kept, store, take
 
 __all__ = ["store"]
 
@@ -72,3 +76,53 @@ def test_a_partys_share_of_a_statement_and_of_its_adjustment_is_its_note(store: 
     singer, label = (noted(store, NOVEMBER, parties=(party,), tax=Tax("O")) for party in ("singer", "label"))
     assert [str(line.amount) for line in singer.lines[:2]] == ["0.34", "3.33"]
     assert singer.payable + label.payable == Decimal("11.00")
+
+
+def finally_due(store: Store, *more: bytes, steps: str = PAYOUT, measures: str = ADVANCED) -> None:
+    take(
+        store, *live(), book(steps, measures=measures), deposit("paid", "100"), charge("1", "1000", 11), *more, *left()
+    )
+    assert kept(store) == []
+    close(store, OCTOBER, NOVEMBER)
+
+
+def test_a_final_statement_is_a_note_with_what_it_clears_and_the_deposit_beside_its_sum(store: Store) -> None:
+    finally_due(store)
+    note = noted(store, NOVEMBER)
+    # 400.00 were held, and 6% on them are 24.00; with the deposit 524.00.
+    assert [str(line.amount) for line in note.lines if line.kind is not Kind.working] == ["0.00", "400.00"]
+    assert note.withheld == (Withheld("deposit", Decimal("-100.00")),)
+    assert note.payable == Decimal("524.00")
+    document = invoice_ubl(note)
+    assert b"paid with it: deposit 100.00" in document
+    assert broken("ubl", document) == broken("cii", invoice_cii(note)) == []
+    assert invoice_facturx(note).startswith(b"%PDF")
+
+
+def test_a_deposit_that_covers_what_the_partner_owes_is_paid_with_a_credit_note(store: Store) -> None:
+    steps = "  - {name: payable, amount: 10% * sales - 170, round: half_up}\n"
+    finally_due(store, steps=steps, measures="")
+    # It owes 70.00, and 6% on them: of the 100.00 it gets 25.80 back.
+    note = noted(store, NOVEMBER)
+    assert note.payable == Decimal("25.80")
+    for kind, write in (("ubl", invoice_ubl), ("cii", invoice_cii)):
+        document = write(note)
+        assert broken(kind, document) == []
+        assert b"Payable by the partner" not in document
+        assert b"paid with it: deposit 100.00" in document
+
+
+def test_a_deposit_that_is_returned_by_an_adjustment_is_beside_the_sum_too(store: Store) -> None:
+    take(store, *live(), book(PAYOUT, measures=ADVANCED), charge("1", "1000", 11), deposit("paid", "50"))
+    close(store, OCTOBER, NOVEMBER)
+    take(store, *left())
+    restate(store, NOW)
+    close(store, DECEMBER)
+    note = noted(store, DECEMBER)
+    # The exit was told late: 400.00 that were held, 24.00 on them, and the deposit.
+    assert [str(line.amount) for line in note.lines if line.kind is not Kind.working] == ["0.00", "400.00"]
+    assert note.payable == Decimal("474.00")
+    assert broken("ubl", invoice_ubl(note)) == []
+    with store.reading() as cursor:
+        assert deposit_to(view(cursor, "C-1", DECEMBER).statement, "partner") == (Sum("CNY", "50.00"),)
+        assert deposit_to(view(cursor, "C-1", DECEMBER).statement, "broker") == ()

@@ -1,0 +1,91 @@
+"""That notes are over what their statements say is due, with its VAT; that it was paid whole; and that the journal says all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from engine.aggregates.publication import deposit_to, due_to
+from engine.aggregates.taxing import taxes_on, to_pay
+from engine.events import NoteEvent, StatementInvoiced, StatementPaid, StatementPublished, Sum, decoded, joined
+from engine.money import decimal_of_micros, plain
+from engine.projections.journal import Entry as Booked
+from engine.projections.seals import Entry
+from engine.settlement.journaling import entries_told
+from engine.store import journal, log
+from engine.store.database import Rows
+from replay.audit.findings import Check, Finding, fails, holds
+from replay.audit.issued import UNREADABLE, Issued, Statement
+
+_A_READ = 1_000
+
+
+def check_notes(cursor: Rows, issued: Issued) -> Iterator[Finding]:
+    """The notes of the statements that were closed in the period, as far as each has come."""
+    closed = [each for each in issued.statements if each.version == 1 and each.event.period == str(issued.period)]
+    number = wrong = 0
+    for at in range(0, len(closed), _A_READ):
+        streams = {
+            log.stream_id("note", joined(each.contract, each.event.period)): each for each in closed[at : at + _A_READ]
+        }
+        notes: dict[bytes, list[Entry]] = {}
+        for entry in log.entries_of(cursor, streams):
+            notes.setdefault(entry.stream, []).append(entry)
+        number += len(notes)
+        booked = _booked(cursor, [entry.position for entries in notes.values() for entry in entries])
+        for stream, entries in notes.items():
+            for sentence in _wrong(streams[stream], entries, booked):
+                wrong += 1
+                yield fails(streams[stream].contract, streams[stream].name, Check.notes, sentence)
+    if number and not wrong:
+        sentence = (
+            f"{number:,} notes are over what is due with its VAT, were paid no other amount, and the journal says so"
+        )
+        yield holds("", "", Check.notes, sentence)
+
+
+def _booked(cursor: Rows, positions: Sequence[int]) -> dict[int, list[Booked]]:
+    """By position the entries of the journal."""
+    found: dict[int, list[Booked]] = {}
+    for each in journal.entries_at(cursor, positions):
+        found.setdefault(each.position, []).append(each)
+    return found
+
+
+def _wrong(statement: Statement, entries: Sequence[Entry], booked: Mapping[int, list[Booked]]) -> Iterator[str]:
+    try:
+        events = [(each.position, decoded(each.name, each.state)) for each in entries]
+        expected = entries_told(events, lambda *_: statement.said)
+        yield from _amounts(statement.said, [event for _, event in events if isinstance(event, NoteEvent)])
+    except UNREADABLE as error:
+        yield f"its note cannot be read: {str(error)[:120] or type(error).__name__}"
+        return
+    if expected != [each for at, _ in events for each in booked.get(at, ())]:
+        yield "the journal does not say what its note means; settle rebuild makes it anew"
+
+
+def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
+    owed: dict[str, str] = {}
+    for event in notes:
+        match event:
+            case StatementPublished() if event.due != due_to(said, event.party or ""):
+                yield f"it was published over {_sums(event.due)}, which is not what is due"
+            case StatementInvoiced():
+                if event.due != due_to(said, event.party or ""):
+                    yield f"it was invoiced over {_sums(event.due)}, which is not what is due"
+                if event.deposit != deposit_to(said, event.party or ""):
+                    yield f"it was invoiced with {_sums(event.deposit)} of deposit, which is not what is returned"
+                if event.taxes != taxes_on(event.due, event.deposit, event.tax):
+                    yield f"it was invoiced with VAT of {_sums(event.taxes)}, which is not its rate of what is due"
+                owed = {each.currency: each.amount for each in to_pay(event.due, event.taxes)}
+            case StatementPaid():
+                amount, asked = decimal_of_micros(event.amount), Decimal(owed.pop(event.currency, "0"))
+                if amount != asked:
+                    yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
+            case _:
+                pass
+
+
+def _sums(sums: Sequence[Sum]) -> str:
+    return ", ".join(f"{each.amount} {each.currency}" for each in sums) or "nothing"
