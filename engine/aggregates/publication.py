@@ -62,7 +62,7 @@ def published(what: str, command: StatementPublished, look: Look) -> StatementPu
         )
     agents: tuple[Agent, ...] = ()
     if command.agent is None:
-        agents = _agents(contract.contract, said, look)
+        agents = _agents(command.contract, said, look)
         known = look("partner", contract.partner)
         partner = contract.partner
         party = _party(what, command.party, said, {each.party for each in agents}, known.kind if known else None)

@@ -51,7 +51,7 @@ def test_an_agent_above_has_a_note_of_its_own(settle: Settle, tmp_path: Path) ->
     lines += [signed(f"C-{n}", partner=f"P-{n}", **terms) for n in (1, 2, 3)]
     lines += [granted(), granted("A-2", "C-2", "P-2", parent="A-1"), granted("A-3", "C-3", "P-3", parent="A-2")]
     events.write_bytes(b"\n".join([*lines, charge("1", "3333.40", 10, "C-3")]))
-    operator.write_text("{id: O, name: Operator, country: DE, tax: {category: O}}")
+    operator.write_text("{id: O, name: Operator, country: DE}")
     assert settle("ingest", str(events), "--json").json["suspended"] == 0
     assert settle("close", "2026-10").status == 0
     assert settle("partner", "change", "P-2", "--country", "CN", "--by", "ann").status == 0
