@@ -53,7 +53,7 @@ class StatementConfirmedData(Note):
 
 
 class StatementInvoicedData(Note):
-    """The self-billed invoice was made; its number follows from contract and period. `tax` is its VAT, by default its partner's."""
+    """The self-billed invoice was made; its number follows from contract and period. `tax` is its VAT, else the partner's."""
 
     day: Day
     number: Text | None = None

@@ -237,9 +237,8 @@ def _invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) ->
         )
     partner: Partner | None = look("partner", known.partner)
     tax = command.tax or (partner.tax if partner else None)
-    deposit = deposit_to(
-        msgspec.json.decode(look("statement", joined(known.contract, known.period))[0].statement), known.party
-    )
+    closed = look("statement", joined(known.contract, known.period))[0]
+    deposit = deposit_to(msgspec.json.decode(closed.statement), known.party) if tax else ()
     return msgspec.structs.replace(
         command, number=number, tax=tax, due=known.due, deposit=deposit, taxes=taxes_on(known.due, deposit, tax),
         partner=known.partner, party=known.party, pay_by=known.pay_by,

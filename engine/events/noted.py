@@ -91,9 +91,9 @@ class StatementConfirmed(NoteEvent, frozen=True, kw_only=True, omit_defaults=Tru
 class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The self-billed invoice was made. `number` follows from contract and period.
 
-    `tax` is its VAT; where it is not said, the partner's, and None where that has none either. `due` is what it is over, `deposit`
-    what of that is a deposit which the partner gets back, `taxes` the VAT on the rest where there is any; `partner` and `party` whose
-    it is, `pay_by` when it is to be paid: all the decision's.
+    `tax` is its VAT; where it is not said, the partner's, and None where that has none either. `due` is what it is over; where it is
+    taxed, `deposit` is what of that is a deposit which the partner gets back, and `taxes` the VAT on the rest. `partner` and `party`
+    say whose it is, `pay_by` when it is to be paid. But for `tax` all is the decision's.
     """
 
     NAME: ClassVar[str] = "statement.invoiced"
@@ -110,7 +110,7 @@ class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True
 
 
 class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """All that is to pay in the currency was paid on the day, VAT and all; `amount` is in micros, below 0 where the partner gave it back.
+    """All that is to pay in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
 
     `reference` is that of the transfer; notes that were set off against each other share it. `partner`, its `party` of the
     statement and the invoice's `number` are the decision's.

@@ -5,8 +5,8 @@ its period, a restated one's too), and the one on which it was known (its positi
 of any day, as known on any other.
 
 Accounts, after the usual chart: `share expense`; `advances` (paid, and not recouped yet), `recoverable VAT` (that of partners' notes)
-and `bank` are assets; `accrued shares` (closed, not published), `shares payable` (published, not paid), `held shares`, `unpaid shares` (matured, below the least payout),
-`withheld tax` and `deposits` are liabilities.
+and `bank` are assets; `accrued shares` (closed, not published), `shares payable` (published, not paid), `held shares`,
+`unpaid shares` (matured, below the least payout), `withheld tax` and `deposits` are liabilities.
 """
 
 from __future__ import annotations

@@ -29,9 +29,17 @@ def check_notes(cursor: Rows, issued: Issued) -> Iterator[Finding]:
         streams = {
             log.stream_id("note", joined(each.contract, each.event.period)): each for each in closed[at : at + _A_READ]
         }
-        notes: dict[bytes, list[Entry]] = {}
-        for entry in log.entries_of(cursor, streams):
-            notes.setdefault(entry.stream, []).append(entry)
+        notes = _notes(cursor, streams)
+        above = {
+            log.stream_id("note", joined(streams[stream].contract, streams[stream].event.period, agent)): streams[
+                stream
+            ]
+            for stream, entries in notes.items()
+            for agent in _agents(entries)
+        }
+        if above:
+            streams |= above
+            notes |= _notes(cursor, above)
         number += len(notes)
         booked = _booked(cursor, [entry.position for entries in notes.values() for entry in entries])
         for stream, entries in notes.items():
@@ -43,6 +51,22 @@ def check_notes(cursor: Rows, issued: Issued) -> Iterator[Finding]:
             f"{number:,} notes are over what is due with its VAT, were paid no other amount, and the journal says so"
         )
         yield holds("", "", Check.notes, sentence)
+
+
+def _notes(cursor: Rows, streams: Mapping[bytes, Statement]) -> dict[bytes, list[Entry]]:
+    found: dict[bytes, list[Entry]] = {}
+    for entry in log.entries_of(cursor, streams):
+        found.setdefault(entry.stream, []).append(entry)
+    return found
+
+
+def _agents(entries: Sequence[Entry]) -> list[str]:
+    """The parties of those above the partner who have notes of their own, as its note says; none where that cannot be read."""
+    try:
+        events = [decoded(each.name, each.state) for each in entries]
+    except UNREADABLE:
+        return []
+    return [each.party for event in events if isinstance(event, StatementPublished) for each in event.agents]
 
 
 def _booked(cursor: Rows, positions: Sequence[int]) -> dict[int, list[Booked]]:
@@ -74,7 +98,7 @@ def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
             case StatementInvoiced():
                 if event.due != due_to(said, event.party or ""):
                     yield f"it was invoiced over {_sums(event.due)}, which is not what is due"
-                if event.deposit != deposit_to(said, event.party or ""):
+                if event.deposit != (deposit_to(said, event.party or "") if event.tax else ()):
                     yield f"it was invoiced with {_sums(event.deposit)} of deposit, which is not what is returned"
                 if event.taxes != taxes_on(event.due, event.deposit, event.tax):
                     yield f"it was invoiced with VAT of {_sums(event.taxes)}, which is not its rate of what is due"

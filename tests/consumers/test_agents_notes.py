@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from engine.money import plain
@@ -86,6 +87,25 @@ def test_the_calendar_publishes_invoices_and_has_paid_what_each_agent_gets(chain
     assert did(run(chain, "2026-11-30")) == ({}, [])
     assert rebuild(chain).equal
     assert audit(chain, OCTOBER).failed == []
+
+
+def test_each_agents_vat_is_its_own_and_an_audit_finds_another_amount(chain: Store) -> None:
+    # 6% on 66.67 are 4.0002; the partner and the agent above that one have no VAT.
+    tax = {"partner": "P-2", "author": "ann", "tax": {"category": "S", "rate": "6"}}
+    take(chain, message("partner.changed", "vat", tax, "2026-11-01T00:00:00Z"))
+    for day in ("2026-11-01", "2026-11-05", "2026-11-16"):
+        run(chain, day)
+    to_pay = {each.partner: each.amount for each in run(chain, "2026-11-30").to_pay}
+    assert to_pay == {"P-3": "233.34", "P-2": "70.67", "P-1": "33.33"}
+    take(chain, paid("parent"))
+    assert kept(chain) == [("suspended", "other-amount")]
+    take(chain, paid("parent", amount="70.67"))
+    assert accounts(chain)["recoverable VAT", ""] == "4"
+    assert audit(chain, OCTOBER).failed == []
+    with psycopg.connect(chain.conninfo) as connection:
+        connection.execute("UPDATE settle.log SET state = replace(convert_from(state, 'UTF8'), '70670000', '71670000')::bytea "
+                           "WHERE topic = 'statement.paid'")  # fmt: skip
+    assert "71.67 CNY was paid for it, and 70.67 is to pay" in [each.sentence for each in audit(chain, OCTOBER).failed]
 
 
 def test_what_one_agent_disputes_or_is_not_paid_yet_keeps_no_other_waiting(chain: Store) -> None:

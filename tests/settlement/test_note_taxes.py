@@ -222,6 +222,23 @@ def test_a_deposit_that_the_final_statement_returns_is_no_supply(store: Store) -
     assert "10.00 CNY of deposit, which is not what is returned" in failed
 
 
+def test_a_final_note_of_which_no_vat_is_stated_is_as_ever_over_what_is_due(store: Store) -> None:
+    take(store, *live(), book(PAYOUT, measures=ADVANCED), deposit("paid", "100"), charge("1", "1000", 11), *left())
+    close(store, OCTOBER)
+    close(store, NOVEMBER)
+    time = "2026-12-20T00:00:00Z"
+    note = {"contract": "C-1", "period": "2026-11", "author": "ann"}
+    take(store, message("statement.published", "p", note, time))
+    take(store, message("statement.confirmed", "c", note | {"author": "partner"}, time))
+    take(store, message("statement.invoiced", "i", note | {"day": "2026-12-20"}, time))
+    with store.reading() as cursor:
+        (entry,) = (each for page in log.named(cursor, ["statement.invoiced"], to=10**6) for each in page)
+        (row,) = (each.state for each in relations.listed(cursor, "note"))
+    assert not {"tax", "taxes", "deposit"} & set(msgspec.json.decode(entry.state))
+    assert row.to_pay == row.due == (Sum("CNY", "500.00"),)
+    assert audit(store, NOVEMBER).ok
+
+
 OPERATOR = Party("OP-1", "Operator", "DE", ("Weg 1",), "DE987654321")
 
 
