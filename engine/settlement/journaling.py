@@ -67,6 +67,11 @@ def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
 
 def keep_advances(cursor: Rows, paid: Sequence[tuple[int, AdvancePaid]]) -> None:
     """Keeps the entries of advances at (position, event). The caller holds the writers' lock."""
+    store.save(cursor, entries_paid(cursor, paid))
+
+
+def entries_paid(cursor: Rows, paid: Sequence[tuple[int, AdvancePaid]]) -> list[Entry]:
+    """What advances at (position, event) mean, in their order."""
     known = registry.contracts(cursor, {event.contract for _, event in paid}) if paid else {}
     entries: list[Entry | None] = []
     for position, event in paid:
@@ -77,7 +82,7 @@ def keep_advances(cursor: Rows, paid: Sequence[tuple[int, AdvancePaid]]) -> None
         transfer = Transfer(advances, bank, decimal_of_micros(event.amount), event.currency)
         day = day_in(contract.time_zone, event.time)
         entries.append(journal.entry(position, day, event.contract, "", event.NAME, transfer.postings))
-    store.save(cursor, [each for each in entries if each is not None])
+    return [each for each in entries if each is not None]
 
 
 def entries_told(told: Iterable[tuple[int, Event]], closed: Callable[[str, str], Json]) -> list[Entry]:

@@ -14,7 +14,7 @@ from replay.archive.checking import check
 from replay.archive.reading import Archive
 from replay.audit.findings import Check, Finding, Proof, fails, holds
 from replay.audit.gathering import gathered
-from replay.audit.ledger import check_journal
+from replay.audit.ledger import Payments, check_journal
 from replay.audit.notes import check_notes
 from replay.audit.proving import Progress, Prover
 from replay.audit.tables import check_intake, check_tables
@@ -48,16 +48,19 @@ def audit(
         walk = Walk(
             seals.kept_chain(cursor), frozenset(seal.last for seal in archive.seals) if archive else frozenset()
         )
+        payments = Payments(cursor)
         last = recorder.last_position(cursor)
         for page in pages(cursor, last):
             walk.add(page)
             prover.absorb(page)
+            payments.add(page)
             progress(page[-1].position, last)
         findings = [
             *walk.findings(),
             *walk.unknown(evidence.issued.statements),
             *check_tables(cursor, period, evidence.issued, evidence.in_period),
             *check_journal(cursor, period),
+            *payments.findings(),
             *check_notes(cursor, evidence.issued),
             check_intake(cursor),
         ]

@@ -3,15 +3,70 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from engine.events import AdvancePaid, DepositPaid, DepositReturned, decoded
 from engine.period import Period
 from engine.projections.journal import Entry, trial
-from engine.settlement.journaling import entries_of
+from engine.projections.seals import Entry as LogEntry
+from engine.settlement.journaling import entries_of, entries_paid, entries_told
 from engine.store import journal
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay.audit.findings import Check, Finding, fails, holds
+from replay.audit.issued import UNREADABLE
+
+Payment = AdvancePaid | DepositPaid | DepositReturned
+_PAYMENTS = frozenset(each.NAME for each in (AdvancePaid, DepositPaid, DepositReturned))
+
+
+class Payments:
+    """That the journal says of every deposit and advance in the log what it means; asked page by page."""
+
+    def __init__(self, cursor: Rows) -> None:
+        self._cursor = cursor
+        self._number = 0
+        self._wrong: list[Finding] = []
+
+    def add(self, page: Sequence[LogEntry]) -> None:
+        told = [(each.position, event) for each in page if (event := _payment(each)) is not None]
+        if not told:
+            return
+        deposits = [(at, event) for at, event in told if not isinstance(event, AdvancePaid)]
+        advances = [(at, event) for at, event in told if isinstance(event, AdvancePaid)]
+        expected = Counter([*entries_told(deposits, _no_statement), *entries_paid(self._cursor, advances)])
+        found = Counter(journal.entries_at(self._cursor, [at for at, _ in told]))
+        self._number += len(told)
+        wrong = {each.position for each in (expected - found) + (found - expected)}
+        for at, event in told:
+            if at in wrong:
+                sentence = (
+                    f"the journal does not say what {event.NAME} at position {at} means; settle rebuild makes it anew"
+                )
+                self._wrong.append(fails(event.contract or "", "", Check.journal, sentence))
+
+    def findings(self) -> Iterator[Finding]:
+        if self._wrong:
+            yield from self._wrong
+        elif self._number:
+            yield holds("", "", Check.journal, f"{self._number:,} entries say what deposits and advances mean")
+
+
+def _payment(entry: LogEntry) -> Payment | None:
+    """None where it is another event, or cannot be read, which is found elsewhere."""
+    if entry.name not in _PAYMENTS:
+        return None
+    try:
+        event = decoded(entry.name, entry.state)
+    except UNREADABLE:
+        return None
+    assert isinstance(event, Payment), event
+    return event
+
+
+def _no_statement(contract: str, period: str) -> Mapping[str, Any]:
+    raise AssertionError((contract, period))
 
 
 def check_journal(cursor: Rows, period: Period) -> Iterator[Finding]:

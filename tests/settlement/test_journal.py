@@ -124,11 +124,16 @@ def test_a_rebuild_makes_the_same_journal_and_an_audit_proves_it(store: Store) -
         "UPDATE settle.journal SET amount = amount + 1 WHERE account = 'withheld tax'",
         "UPDATE settle.journal SET party = 'someone' WHERE account = 'held shares'",
         "DELETE FROM settle.journal",
+        "UPDATE settle.journal SET amount = 2 * amount WHERE reference = 'advance.paid'",
+        "UPDATE settle.journal SET day = day + 1 WHERE reference = 'deposit.paid'",
         TWICE,
     ],
 )
 def test_an_audit_finds_a_journal_that_somebody_changed(store: Store, change: str) -> None:
     october(store)
+    deposit = {"partner": "P-1", "contract": "C-1", "amount": "7", "currency": "CNY"}
+    take(store, message("deposit.paid", "d", deposit))
+    assert audit(store, OCTOBER).ok
     with psycopg.connect(store.conninfo) as connection:
         connection.execute(change)
     found = audit(store, OCTOBER)
