@@ -18,7 +18,7 @@ from engine.events import Event, PartnerContactErased
 from engine.settlement import deciding, folding, journaling
 from engine.settlement.deciding import Decision
 from engine.settlement.desk import Refusal
-from engine.store import contact_keys, facts, intake, log, recorder, suspense
+from engine.store import data_keys, facts, intake, log, recorder, suspense
 from engine.store.database import Rows, Store
 from engine.store.intake import Counts, Span
 
@@ -283,7 +283,7 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)
     for _, event in decision.told:
         if isinstance(event, PartnerContactErased):
-            contact_keys.destroy(cursor, event.partner, event.contact)
+            data_keys.destroy(cursor, data_keys.of_contact(event.partner, event.contact))
 
 
 def _accounted(

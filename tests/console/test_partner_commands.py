@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.test_commands import Settle, settle
-from tests.consumers.test_personal import EMAIL, IBAN, KEY, NAME, betrayed
+from tests.consumers.test_personal import EMAIL, IBAN, KEY, NAME, OTHER, betrayed
 from tests.histories import message, registered
 from tests.settlement.test_chains import book
 from tests.settlement.test_redemptions import PROGRAM, STEP
@@ -165,3 +165,19 @@ def test_a_rejected_message_shows_its_ids_alone(ready: Settle, tmp_path: Path) -
     shown = ready("suspense", "show", str(entry["id"]), "--json")
     assert json.loads(shown.json["raw"])["id"] == "bad 1"
     assert betrayed(shown.out) == []
+
+
+def test_the_secret_key_is_exchanged_and_no_key_is_shown(ready: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready("partner", "contact", "P-1", "c1", "--role", "finance", "--email", EMAIL, *BY)
+    told = [ready("secret-key", "exchange")]
+    assert (told[0].status, "SETTLE_SECRET_KEY_NEW is not set" in told[0].err) == (1, True)
+    monkeypatch.setenv("SETTLE_SECRET_KEY_NEW", OTHER)
+    told += [ready("secret-key", "exchange", *json_) for json_ in ((), ("--json",))]
+    assert told[1].out.startswith("1 data keys are wrapped by SETTLE_SECRET_KEY_NEW now")
+    assert told[2].json == {"data_keys": 1, "exchanged_before": True}
+    assert not [ran for ran in told if KEY in ran.out + ran.err or OTHER in ran.out + ran.err]
+    monkeypatch.delenv("SETTLE_SECRET_KEY_NEW")
+    refused = ready("partner", "contacts", "P-1")
+    assert (refused.status, "SETTLE_SECRET_KEY is not the key" in refused.err) == (1, True)
+    monkeypatch.setenv("SETTLE_SECRET_KEY", OTHER)
+    assert ready("partner", "contacts", "P-1", "--json").json[0]["email"] == EMAIL
