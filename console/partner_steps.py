@@ -1,4 +1,4 @@
-"""settle partner register, change, block, unblock, merge, contact, erase, bank and the like: what persons record of partners."""
+"""settle partner register, change, block, unblock, merge, contact, erase, bank, erase-bank and the like: what persons record of partners."""
 
 from __future__ import annotations
 
@@ -187,6 +187,22 @@ def reject_bank(partner: Partner, by: By, reason: Reason, time: Time = None, as_
     """The proposed bank account does not come about."""
     said = {"partner": partner, "author": by, "reason": reason}
     record("partner.bank_account_rejected", said, time, as_json=as_json)
+
+
+@app.command("erase-bank")
+def erase_bank(
+    partner: Partner,
+    number: Annotated[
+        int, typer.Option("--change", help="The number of the change that proposed it (settle partner show).")
+    ],
+    by: By,
+    reason: Reason,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a bank account unreadable for ever, wherever it is kept; not while anything is to be paid to it."""
+    said = {"partner": partner, "change": number, "author": by, "reason": reason}
+    record("partner.bank_account_erased", said, time, as_json=as_json)
 
 
 def _record_private(

@@ -302,4 +302,9 @@ def _begun(event: StatementPublished) -> Note:
     )
 
 
-AGGREGATE = Aggregate("note", Note, decide, evolve)
+def _awaited_by(note: Note) -> tuple[str, ...]:
+    """Notes by which a partner is still to be paid are found together by its id (engine.aggregates.partner)."""
+    return (note.partner,) if any(Decimal(each.amount) > 0 for each in note.unpaid) else ()
+
+
+AGGREGATE = Aggregate("note", Note, decide, evolve, groups=_awaited_by)

@@ -52,6 +52,7 @@ from engine.events.noted import (
 from engine.events.partners import (
     PartnerBankAccountApproved,
     PartnerBankAccountChanged,
+    PartnerBankAccountErased,
     PartnerBankAccountRejected,
     PartnerBlocked,
     PartnerChanged,
@@ -225,6 +226,7 @@ __all__ = [
     "NoteEvent",
     "PartnerBankAccountApproved",
     "PartnerBankAccountChanged",
+    "PartnerBankAccountErased",
     "PartnerBankAccountRejected",
     "PartnerBlocked",
     "PartnerChanged",

@@ -104,6 +104,19 @@ class PartnerBankAccountApproved(PartnerStep, frozen=True, kw_only=True, omit_de
     change: int | None = None
 
 
+class PartnerBankAccountErased(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The key of the bank account is destroyed: what says where it is can never be read again.
+
+    `change` is the number of the change that proposed it; `proposed_by`, source and id of that event, is the decision's.
+    """
+
+    NAME: ClassVar[str] = "partner.bank_account_erased"
+    change: int
+    author: str
+    reason: str
+    proposed_by: tuple[str, str] | None = None
+
+
 class PartnerBankAccountRejected(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     NAME: ClassVar[str] = "partner.bank_account_rejected"
     author: str

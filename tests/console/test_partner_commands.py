@@ -181,3 +181,19 @@ def test_the_secret_key_is_exchanged_and_no_key_is_shown(ready: Settle, monkeypa
     assert (refused.status, "SETTLE_SECRET_KEY is not the key" in refused.err) == (1, True)
     monkeypatch.setenv("SETTLE_SECRET_KEY", OTHER)
     assert ready("partner", "contacts", "P-1", "--json").json[0]["email"] == EMAIL
+
+
+def test_a_bank_account_is_erased_by_its_number_with_a_reason(ready: Settle) -> None:
+    for iban in (IBAN, "GB82WEST12345698765432"):
+        ready("partner", "bank", "P-1", "--currency", "EUR", "--holder", NAME, "--iban", iban, *BY)
+        ready("partner", "approve-bank", "P-1", "--by", "Wu")
+    shown = ready("partner", "show", "P-1", "--json").json
+    assert shown["account"] == {"change": 2, "masked": "****5432", "currency": "EUR", "author": "Li"}
+    assert shown["bank_accounts"] == [{"change": 1, "masked": "****3000"}, {"change": 2, "masked": "****5432"}]
+    assert ready("partner", "erase-bank", "P-1", "--change", "1", *BY).status == 2, "without a reason"
+    erase = ("partner", "erase-bank", "P-1", "--reason", "kept for ten years", *BY, "--change")
+    assert ready(*erase, "1").out == "recorded partner.bank_account_erased\n"
+    assert "is erased already\n" in ready(*erase, "1").err
+    assert "is not there: 2 were proposed; send its partner.bank_account_changed first\n" in ready(*erase, "3").err
+    shown = ready("partner", "show", "P-1", "--json").json
+    assert (shown["account"]["masked"], shown["bank_accounts"][0]) == ("****5432", {"change": 1, "erased": True})

@@ -155,7 +155,11 @@ class Partners(RuleBasedStateMachine):
         for name in NAMES:
             self.tell(event_of(registered(name)))
 
-    def look(self, _: str, id: str) -> Any:
+    def look(self, kind: str, id: str) -> Any:
+        if kind == "note*":
+            return []
+        if kind == "partner*":
+            return [each for each in self.states.values() if each.merged_into == id]
         return self.states.get(id)
 
     def tell(self, command: Any) -> bool:
@@ -208,6 +212,20 @@ class Partners(RuleBasedStateMachine):
         assert self.tell(self.said("bank_account_approved", who, approver=by)) == good
         if good:
             del self.proposed_by[who]
+
+    @rule(who=IDS, change=st.integers(1, 3))
+    def erase_account(self, who: str, change: int) -> None:
+        before = self.states[who]
+        there = before.proposals[change - 1] if change <= before.changes else None
+        assert self.tell(self.said("bank_account_erased", who, change=change, **BY)) == (there is not None)
+        if there is None:
+            return
+        # A gone proposal is as a rejected one; the others stand.
+        if there.is_of(before.proposed):
+            del self.proposed_by[who]
+        after = self.states[who]
+        assert after.account == (None if there.is_of(before.account) else before.account)
+        assert after.proposals == (*before.proposals[: change - 1], None, *before.proposals[change:])
 
     @rule(who=IDS)
     def erase(self, who: str) -> None:
