@@ -90,12 +90,13 @@ def merge(
     partner: Partner,
     into: Annotated[str, typer.Option("--into", help="The partner that is paid for both from now on.")],
     by: By,
+    approved_by: Annotated[str, typer.Option("--approved-by", help="Somebody else than --by.")],
     reason: Reason,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make it one with another partner."""
-    said = {"partner": partner, "into": into, "author": by, "reason": reason}
+    """Make it one with another partner; as that redirects what it is paid, somebody else approves it."""
+    said = {"partner": partner, "into": into, "author": by, "approver": approved_by, "reason": reason}
     record("partner.merged", said, time, as_json=as_json)
 
 

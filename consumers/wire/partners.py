@@ -60,11 +60,12 @@ class PartnerUnblockedData(PartnerBlockedData):
 
 
 class PartnerMergedData(Told):
-    """The partner is one with `into`, which is paid for both from now on."""
+    """The partner is one with `into`, which is paid for both from now on. Somebody other than the author has approved it."""
 
     partner: Text
     into: Text
     author: Text
+    approver: Text
     reason: Text
 
 

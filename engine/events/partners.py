@@ -58,11 +58,12 @@ class PartnerUnblocked(PartnerStep, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class PartnerMerged(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From now on `into` is paid what the partner earns."""
+    """From now on `into` is paid what the partner earns: so it takes somebody other than its author to approve it."""
 
     NAME: ClassVar[str] = "partner.merged"
     into: str
     author: str
+    approver: str
     reason: str
 
 

@@ -105,9 +105,13 @@ def test_a_partner_lives_from_registration_to_merge(ready: Settle) -> None:
     assert ready("partner", "block", "P-1", "--reason", "doubts", *BY).status == 0
     assert "payout held" in ready("statement", "C-1", "2026-10").out
     assert ready("partner", "unblock", "P-1", "--reason", "seen", *BY).status == 0
-    assert ready("partner", "merge", "P-1", "--into", "P-2", "--reason", "bought", *BY).status == 0
+    merge = ("partner", "merge", "P-1", "--into", "P-2", "--reason", "bought", *BY, "--approved-by")
+    assert "Li cannot approve what Li wrote; have somebody else approve it" in ready(*merge, "Li").err
+    assert ready(*merge, "Wu").status == 0
     assert "paid to partner P-2, into which P-1 was merged" in ready("statement", "C-1", "2026-10").out
-    assert "circle" in ready("partner", "merge", "P-2", "--into", "P-1", "--reason", "x", *BY).err
+    assert (
+        "circle" in ready("partner", "merge", "P-2", "--into", "P-1", "--reason", "x", *BY, "--approved-by", "Wu").err
+    )
     shown = ready("partner", "show", "P-2", "--json").json
     assert (shown["name"], shown["country"], shown["address"]) == ("Two Ltd", "DE", ["Street 1"])
 

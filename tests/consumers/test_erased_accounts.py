@@ -219,7 +219,7 @@ def test_an_account_that_another_has_replaced_can_be_erased_at_any_time(store: S
 def test_who_is_paid_for_a_merged_partner_keeps_its_account_for_that(store: Store) -> None:
     closed(store)
     take(store, registered("P-2"), registered("P-3"), bank(), approved())
-    merge = {"author": "Li", "reason": "bought"}
+    merge = {"author": "Li", "approver": "Wu", "reason": "bought"}
     take(store, message("partner.merged", "m1", {"partner": "P-1", "into": "P-2"} | merge))
     take(store, message("partner.merged", "m2", {"partner": "P-2", "into": "P-3"} | merge), PUBLISHED)
     take(store, bank("b3", partner="P-3"), approved("a3", partner="P-3"))

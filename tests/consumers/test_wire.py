@@ -132,7 +132,7 @@ MESSAGES = [
     ),
     message("partner.blocked", "1", BLOCK),
     message("partner.unblocked", "1", BLOCK),
-    message("partner.merged", "1", BLOCK | {"into": "P-2"}),
+    message("partner.merged", "1", BLOCK | {"into": "P-2", "approver": "Wu"}),
     message(
         "partner.contact_set", "1", CONTACT | {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20"}
     ),
