@@ -173,12 +173,13 @@ def test_a_rejected_message_shows_its_ids_alone(ready: Settle, tmp_path: Path) -
 
 def test_the_secret_key_is_exchanged_and_no_key_is_shown(ready: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
     ready("partner", "contact", "P-1", "c1", "--role", "finance", "--email", EMAIL, *BY)
+    ready("partner", "bank", "P-1", "--currency", "EUR", "--holder", NAME, "--iban", IBAN, *BY)
     told = [ready("secret-key", "exchange")]
     assert (told[0].status, "SETTLE_SECRET_KEY_NEW is not set" in told[0].err) == (1, True)
     monkeypatch.setenv("SETTLE_SECRET_KEY_NEW", OTHER)
     told += [ready("secret-key", "exchange", *json_) for json_ in ((), ("--json",))]
-    assert told[1].out.startswith("1 data keys are wrapped by SETTLE_SECRET_KEY_NEW now")
-    assert told[2].json == {"data_keys": 1, "exchanged_before": True}
+    assert told[1].out.startswith("2 data keys are wrapped by SETTLE_SECRET_KEY_NEW now")
+    assert told[2].json == {"data_keys": 2, "exchanged_before": True}
     assert not [ran for ran in told if KEY in ran.out + ran.err or OTHER in ran.out + ran.err]
     monkeypatch.delenv("SETTLE_SECRET_KEY_NEW")
     refused = ready("partner", "contacts", "P-1")
