@@ -39,6 +39,7 @@ from console import (
     restating,
     rulebooks,
     running,
+    secret_keys,
     serving,
     settling,
     standing,
@@ -102,6 +103,7 @@ app.add_typer(auditing.app, name="audit")
 app.add_typer(journaling.app, name="journal")
 app.add_typer(outgoing.app, name="outbox")
 app.add_typer(exporting.app, name="export")
+app.add_typer(secret_keys.app, name="secret-key")
 app.add_typer(suspense.app, name="suspense")
 app.command("status")(status.status)
 app.add_typer(status.verify, name="verify")

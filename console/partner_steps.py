@@ -1,4 +1,4 @@
-"""settle partner register, change, block, unblock, merge, contact, erase, bank and the like: what persons record of partners."""
+"""settle partner register, change, block, unblock, merge, contact, erase, bank, erase-bank and the like: what persons record of partners."""
 
 from __future__ import annotations
 
@@ -100,12 +100,13 @@ def merge(
     partner: Partner,
     into: Annotated[str, typer.Option("--into", help="The partner that is paid for both from now on.")],
     by: By,
+    approved_by: Annotated[str, typer.Option("--approved-by", help="Somebody else than --by.")],
     reason: Reason,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make it one with another partner."""
-    said = {"partner": partner, "into": into, "author": by, "reason": reason}
+    """Make it one with another partner; as that redirects what it is paid, somebody else approves it."""
+    said = {"partner": partner, "into": into, "author": by, "approver": approved_by, "reason": reason}
     record("partner.merged", said, time, as_json=as_json)
 
 
@@ -197,6 +198,22 @@ def reject_bank(partner: Partner, by: By, reason: Reason, time: Time = None, as_
     """The proposed bank account does not come about."""
     said = {"partner": partner, "author": by, "reason": reason}
     record("partner.bank_account_rejected", said, time, as_json=as_json)
+
+
+@app.command("erase-bank")
+def erase_bank(
+    partner: Partner,
+    number: Annotated[
+        int, typer.Option("--change", help="The number of the change that proposed it (settle partner show).")
+    ],
+    by: By,
+    reason: Reason,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a bank account unreadable for ever, wherever it is kept; not while anything is to be paid to it."""
+    said = {"partner": partner, "change": number, "author": by, "reason": reason}
+    record("partner.bank_account_erased", said, time, as_json=as_json)
 
 
 def _record_private(

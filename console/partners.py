@@ -39,13 +39,18 @@ def _partner(known: Partner) -> dict[str, Any]:
             {"contact": name, "role": each.role} if each else {"contact": name, "erased": True}
             for name, each in sorted(known.contacts.items())
         ],
-        "account": known.account and _account(known.account),
-        "proposed": known.proposed and {"change": known.changes} | _account(known.proposed),
+        "account": known.account and _account(known, known.account),
+        "proposed": known.proposed and _account(known, known.proposed),
+        "bank_accounts": [
+            {"change": number, "masked": each.masked} if each else {"change": number, "erased": True}
+            for number, each in enumerate(known.proposals, 1)
+        ],
     }
 
 
-def _account(changed: PartnerBankAccountChanged) -> dict[str, Any]:
-    return {"masked": changed.masked, "currency": changed.currency, "author": changed.author}
+def _account(known: Partner, changed: PartnerBankAccountChanged) -> dict[str, Any]:
+    number = next(number for number, each in enumerate(known.proposals, 1) if each and each.is_of(changed))
+    return {"change": number, "masked": changed.masked, "currency": changed.currency, "author": changed.author}
 
 
 def _contract(known: Contract) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from console.session import JSON, clock, opened, out, print_json, refuse, user
 from consumers.suspense import recycle_all
+from consumers.suspense import write_off as given_up
 from engine.store import suspense
 from engine.store.suspense import Entry
 
@@ -101,9 +102,10 @@ def write_off(
     """Gives a message up, for a reason that is kept."""
     if not reason.strip():
         raise typer.BadParameter("a write-off needs a reason")
-    with opened() as store, store.writing() as cursor:
-        entry = _found(suspense.entry(cursor, id), id)
-        if not suspense.write_off(cursor, id, clock(), by or user(), reason):
+    with opened() as store:
+        with store.reading() as cursor:
+            entry = _found(suspense.entry(cursor, id), id)
+        if not given_up(store, id, clock(), by or user(), reason):
             refuse(f"message {id} is {entry.state.replace('_', ' ')}; only suspended and rejected ones are written off")
     if as_json:
         print_json({"id": id, "state": "written_off"})

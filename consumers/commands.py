@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumers.decode import decode
+from consumers.personal import DRAFT, Seal
 from consumers.secrets import Vault
 from consumers.suspense import recycle_waiting
 from engine.aggregates.refusal import Refused
@@ -42,7 +43,7 @@ def ask(store: Store, asked: Sequence[Asked], clock: Callable[[], datetime]) -> 
     """Records the events, all or none, and tries what waited for them. Raises WrongCommand, CommandRefused, StoreUnavailable."""
     now = clock()
     vault = Vault(store)
-    drafts = [_read(each, f"{number}", now, vault) for number, each in enumerate(asked)]
+    drafts = [_read(each, f"{number}", now, DRAFT) for number, each in enumerate(asked)]
     streams = [stream_of(draft.event) for draft in drafts]
     with store.reading() as cursor:
         versions = log.versions(cursor, set(streams))
@@ -55,11 +56,11 @@ def ask(store: Store, asked: Sequence[Asked], clock: Callable[[], datetime]) -> 
         recycle_waiting(store, arrived, clock)
 
 
-def _read(asked: Asked, id_: str, now: datetime, vault: Vault) -> Readable:
+def _read(asked: Asked, id_: str, now: datetime, seal: Seal) -> Readable:
     time = (asked.time or now).isoformat()
     data = {name: value for name, value in asked.data.items() if value is not None}
     said = {"specversion": "1.0", "id": id_, "source": SOURCE, "type": asked.type, "time": time, "data": data}
-    found = decode(msgspec.json.encode(said), None, vault)
+    found = decode(msgspec.json.encode(said), None, seal)
     if not isinstance(found, Readable):
         raise WrongCommand(found.cause.replace("data.", ""))
     return found

@@ -1,8 +1,8 @@
 """The edge where personal fields are sealed and opened: AES-256-GCM under keys that are kept beside the log, wrapped.
 
-Each contact of a partner has a data key, and its bank accounts have one. Data keys are wrapped by the key of the environment.
-What is sealed is bound to the event that carries it, so that nobody can show it as another's. Destroying a contact's key makes
-everything that was sealed with it unreadable, wherever it lies.
+Each contact of a partner has a data key, and so has each of its bank accounts. Data keys are wrapped by the secret key, which
+the environment has. What is sealed is bound to the event that carries it, so that nobody can show it as another's. Destroying a
+data key makes everything that was sealed with it unreadable, wherever it lies.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ from engine.aggregates.partner import Partner
 from engine.aggregates.refusal import Refused
 from engine.events import PartnerContactSet, encoded, joined
 from engine.settlement.recording import ERASED
-from engine.store import contact_keys, registry
-from engine.store.database import Rows, Store
+from engine.store import data_keys, registry
+from engine.store.data_keys import CHECK, Name
+from engine.store.database import Store
 
 KEY_VARIABLE = "SETTLE_SECRET_KEY"
+# The key that takes its place: settle secret-key exchange. Whoever has both goes on through the exchange.
+NEW_KEY_VARIABLE = "SETTLE_SECRET_KEY_NEW"
 _KEY_BYTES, _NONCE_BYTES = 32, 12
 _FILE_BYTES_MAX = 4_096
 # Clear texts are filled up to whole blocks, so that their length says little.
 _BLOCK = 256
-# Instead of a ciphertext, of a message that comes again after its contact was erased.
+# Instead of a ciphertext, of a message that comes again after its fields were erased.
 GONE = "erased"
-_CHECK = b"tantieme"
+_CHECKED = b"tantieme"
 
 
 class FieldsErased(Refused):
@@ -46,9 +49,9 @@ class NoBankAccount(Refused):
     code = "no-bank-account"
 
 
-def secret_key(text: str | None) -> bytes | None:
-    """The 32 bytes that the text states in base64, or the file that it names after @; None without a text. Raises NoKey."""
-    said = (text or "").strip()
+def secret_key(variable: str = KEY_VARIABLE) -> bytes | None:
+    """The 32 bytes that the variable states in base64, or the file that it names after @; None where it is not set. Raises NoKey."""
+    said = os.environ.get(variable, "").strip()
     if not said:
         return None
     try:
@@ -61,19 +64,19 @@ def secret_key(text: str | None) -> bytes | None:
     if len(key) != _KEY_BYTES:
         # Without the cause, which could show what was given.
         raise NoKey(
-            f"{KEY_VARIABLE} holds no key; give 32 random bytes in base64, or @ and the path of a file with them"
+            f"{variable} holds no key; give 32 random bytes in base64, or @ and the path of a file with them"
         ) from None
     return key
 
 
 class Vault:
-    """Seals and opens with the key of the environment. Nothing is remembered: a key that was destroyed is gone at once."""
+    """Seals and opens with the secret key. Nothing is remembered: a data key that was destroyed is gone at once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def seal(self, event: PersonalEvent, clear: Mapping[str, str]) -> Sealed:
-        """Raises NoKey. Of an erased contact nothing is sealed any more."""
+        """Raises NoKey. Of what was erased nothing is sealed any more."""
         key = self._data_key(event, make=True)
         if key is None:
             return Sealed(GONE, ERASED)
@@ -98,44 +101,63 @@ class Vault:
 
     def _data_key(self, event: PersonalEvent, *, make: bool) -> bytes | None:
         """None where it was destroyed."""
-        name = (event.partner, event.contact if isinstance(event, PartnerContactSet) else "")
-        master = secret_key(os.environ.get(KEY_VARIABLE))
-        if master is None:
+        name = _name(event)
+        secret = secret_key()
+        if secret is None:
             raise keyless(event.NAME)
         with self._store.writing() as cursor:
-            _check_master(cursor, master)
-            row = contact_keys.found(cursor, *name)
-            if row is None:
-                if not make:
-                    raise DoesNotOpen(f"{event.NAME} {event.id} was not sealed by this store; send its fields in clear")
-                contact_keys.keep(cursor, *name, _wrapped(master, *name, token_bytes(_KEY_BYTES)))
-                row = contact_keys.found(cursor, *name)  # another process may have been quicker
-        assert row is not None, name
-        return None if row.wrapped is None else _unwrapped(master, *name, row.wrapped)
+            kept = data_keys.known(cursor, (CHECK, name))
+            if make and len(kept) < 2:  # noqa: PLR2004 - both of them
+                data_keys.hold(cursor)
+                data_keys.keep(cursor, CHECK, wrapped(secret, CHECK, _CHECKED))
+                check = data_keys.known(cursor, (CHECK,))[CHECK]
+                data_keys.keep(cursor, name, wrapped(_secret(check), name, token_bytes(_KEY_BYTES)))
+                kept = data_keys.known(cursor, (CHECK, name))  # another process may have been quicker
+        if name not in kept:
+            raise DoesNotOpen(f"{event.NAME} {event.id} was not sealed by this store; send its fields in clear")
+        key = kept[name]
+        return None if key is None else unwrapped(_secret(kept[CHECK]), name, key)
 
 
-def _check_master(cursor: Rows, master: bytes) -> None:
-    """Keeps something wrapped by the first key, so that another one is known. Raises NoKey."""
-    row = contact_keys.found(cursor, "", "")
-    if row is None:
-        contact_keys.keep(cursor, "", "", _wrapped(master, "", "", _CHECK))
-        row = contact_keys.found(cursor, "", "")
-    assert row is not None
-    assert row.wrapped is not None
-    _unwrapped(master, "", "", row.wrapped)
+def _name(event: PersonalEvent) -> Name:
+    if isinstance(event, PartnerContactSet):
+        return data_keys.of_contact(event.partner, event.contact)
+    return data_keys.of_bank_account(event.partner, event.source, event.id)
 
 
-def _wrapped(master: bytes, partner: str, contact: str, key: bytes) -> bytes:
-    nonce = token_bytes(_NONCE_BYTES)
-    return nonce + AESGCM(master).encrypt(nonce, key, joined(partner, contact).encode())
+def _secret(check: bytes | None) -> bytes:
+    """Of the environment's secret keys the one that wraps the store's data keys. Raises NoKey."""
+    assert check is not None
+    for variable in (KEY_VARIABLE, NEW_KEY_VARIABLE):
+        key = secret_key(variable)
+        if key is not None and wraps(key, check):
+            return key
+    raise NoKey(
+        f"{KEY_VARIABLE} is not the key with which this store seals personal fields; set that one, and send it again"
+    )
 
 
-def _unwrapped(master: bytes, partner: str, contact: str, wrapped: bytes) -> bytes:
+def wraps(secret: bytes, check: bytes) -> bool:
+    """Whether it is the secret key under which the store keeps its data keys; `check` is what is kept under CHECK."""
     try:
-        return AESGCM(master).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], joined(partner, contact).encode())
+        return unwrapped(secret, CHECK, check) == _CHECKED
+    except NoKey:
+        return False
+
+
+def wrapped(secret: bytes, name: Name, key: bytes) -> bytes:
+    nonce = token_bytes(_NONCE_BYTES)
+    return nonce + AESGCM(secret).encrypt(nonce, key, joined(*name).encode())
+
+
+def unwrapped(secret: bytes, name: Name, kept: bytes) -> bytes:
+    """Raises NoKey."""
+    try:
+        return AESGCM(secret).decrypt(kept[:_NONCE_BYTES], kept[_NONCE_BYTES:], joined(*name).encode())
     except InvalidTag:
         raise NoKey(
-            f"{KEY_VARIABLE} is not the key with which this store seals personal fields; set that one, and send it again"
+            f"a data key of partner {name.partner} does not open with the secret key of this store: its row was altered; "
+            "put it back from a backup"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Suspended messages tried again: by themselves when what they wait for arrives, or by command."""
+"""Suspended messages tried again, by themselves when what they wait for arrives, or by command; and given up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from datetime import datetime
 
 from consumers.decode import decode
 from consumers.personal import AS_KEPT
+from engine.events import PartnerBankAccountChanged
 from engine.settlement import allotting
-from engine.settlement.recording import Message, recycle
-from engine.store import recorder, suspense
-from engine.store.database import Store
+from engine.settlement.recording import Message, Readable, recycle
+from engine.store import data_keys, recorder, registry, suspense
+from engine.store.database import Rows, Store
 from engine.store.suspense import Entry
 
 # Bounds memory and the time for which the writers' lock is held, however many messages wait.
@@ -78,6 +79,29 @@ def recycle_all(store: Store, clock: Callable[[], datetime], code: str | None = 
         done, arrived = recycle(store, possible, clock()) if possible else (0, ())
         tried += len(possible)
         recorded += done + recycle_waiting(store, arrived, clock)
+
+
+def write_off(store: Store, id_: int, at: datetime, by: str, reason: str) -> bool:
+    """Gives the message up; False where it is not suspended (or rejected) any more.
+
+    A bank account that was never recorded has no number by which it could be erased, so its key goes with it.
+    """
+    with store.writing() as cursor:
+        recorder.lock(cursor)
+        entry = suspense.entry(cursor, id_)
+        if entry is None or not suspense.write_off(cursor, id_, at, by, reason):
+            return False
+        found = message_of(entry).found
+        if isinstance(found, Readable) and isinstance(found.event, PartnerBankAccountChanged):
+            _forget(cursor, found.event, found.identity)
+    return True
+
+
+def _forget(cursor: Rows, account: PartnerBankAccountChanged, identity: bytes) -> None:
+    known = registry.partners(cursor, [account.partner]).get(account.partner)
+    recorded = known is not None and any(each is not None and each.is_of(account) for each in known.proposals)
+    if not recorded and not suspense.any_suspended(cursor, identity):
+        data_keys.destroy(cursor, data_keys.of_bank_account(account.partner, account.source, account.id))
 
 
 def message_of(entry: Entry) -> Message:

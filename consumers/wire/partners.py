@@ -63,11 +63,12 @@ class PartnerUnblockedData(PartnerBlockedData):
 
 
 class PartnerMergedData(Told):
-    """The partner is one with `into`, which is paid for both from now on."""
+    """The partner is one with `into`, which is paid for both from now on. Somebody other than the author has approved it."""
 
     partner: Text
     into: Text
     author: Text
+    approver: Text
     reason: Text
 
 
@@ -191,6 +192,18 @@ class PartnerBankAccountRejectedData(Told):
     reason: Text
 
 
+class PartnerBankAccountErasedData(Told):
+    """What says where the bank account is can never be read again; the last four characters, the currency and who stay.
+
+    `change` is the number of the change that proposed it. The partner is not paid there any more, and may propose another.
+    """
+
+    partner: Text
+    change: Annotated[int, Field(ge=1, le=1_000_000)]
+    author: Text
+    reason: Text
+
+
 TYPES: dict[str, type[Data]] = {
     "partner.registered": PartnerRegisteredData,
     "partner.changed": PartnerChangedData,
@@ -202,4 +215,5 @@ TYPES: dict[str, type[Data]] = {
     "partner.bank_account_changed": PartnerBankAccountChangedData,
     "partner.bank_account_approved": PartnerBankAccountApprovedData,
     "partner.bank_account_rejected": PartnerBankAccountRejectedData,
+    "partner.bank_account_erased": PartnerBankAccountErasedData,
 }

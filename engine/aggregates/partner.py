@@ -7,11 +7,14 @@ from typing import Any, assert_never
 
 import msgspec
 
+from engine.aggregates import bank_account
+from engine.aggregates.bank_account import Proposal
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, OwnApproval, WrongState
 from engine.events import (
     PartnerBankAccountApproved,
     PartnerBankAccountChanged,
+    PartnerBankAccountErased,
     PartnerBankAccountRejected,
     PartnerBlocked,
     PartnerChanged,
@@ -33,6 +36,7 @@ PartnerStepEvent = (
     | PartnerBankAccountChanged
     | PartnerBankAccountApproved
     | PartnerBankAccountRejected
+    | PartnerBankAccountErased
 )
 PartnerCommand = PartnerRegistered | PartnerStepEvent
 
@@ -44,7 +48,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
 
 class Partner(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`contacts` are by their ids, None for those that were erased. `account` is where the partner is paid, `proposed` where
-    it will be once somebody else approves it; `changes` counts the proposals. What is sealed stays so in here.
+    it will be once somebody else approves it; `proposals` are all that ever were, None for those that were erased. What is sealed
+    stays so in here.
     """
 
     partner: str
@@ -60,7 +65,12 @@ class Partner(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     contacts: dict[str, PartnerContactSet | None] = {}
     account: PartnerBankAccountChanged | None = None
     proposed: PartnerBankAccountChanged | None = None
-    changes: int = 0
+    proposals: tuple[Proposal | None, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """The number of the last change of its bank account."""
+        return len(self.proposals)
 
     @property
     def payout_held(self) -> str | None:
@@ -102,7 +112,7 @@ class UnknownOther(Refused):
 
 
 def decide(known: Partner | None, command: PartnerCommand, look: Look) -> PartnerCommand:
-    """Raises the refusals above, and AlreadyThere, NotThere, WrongState, OwnApproval."""
+    """Raises the refusals above, and AlreadyThere, NotThere, WrongState, OwnApproval, AccountInUse."""
     if isinstance(command, PartnerRegistered):
         return _first(known, command)
     assert known is not None, command  # what is reported of an unknown partner is refused before (aggregates.reported)
@@ -116,6 +126,8 @@ def decide(known: Partner | None, command: PartnerCommand, look: Look) -> Partne
             _check_contact(known, command)
         case PartnerBankAccountApproved() | PartnerBankAccountRejected():
             _check_proposed(known, command)
+        case PartnerBankAccountErased():
+            return bank_account.erased(command, known.proposals, None if known.merged_into else known.account, look)
         case PartnerChanged() | PartnerBankAccountChanged():
             pass
         case _:
@@ -146,8 +158,8 @@ def _check_block(known: Partner, command: PartnerBlocked | PartnerUnblocked) -> 
 
 
 def _check_merged(known: Partner, command: PartnerStepEvent) -> None:
-    """A merged partner can still be blocked and unblocked, as it may be owed money, and its contacts' fields erased."""
-    possible = (PartnerBlocked, PartnerUnblocked, PartnerContactErased)
+    """A merged partner can still be blocked and unblocked, as it may be owed money, and what is personal erased."""
+    possible = (PartnerBlocked, PartnerUnblocked, PartnerContactErased, PartnerBankAccountErased)
     if known.merged_into is not None and not isinstance(command, possible):
         raise IsMerged(
             f"partner {known.partner} is merged into {known.merged_into}, so {command.NAME} does not apply; send it for "
@@ -236,14 +248,26 @@ def _changes(known: Partner, event: PartnerStepEvent) -> dict[str, Any]:
             contact = event if isinstance(event, PartnerContactSet) else None
             changes = {"contacts": {**known.contacts, event.contact: contact}}
         case PartnerBankAccountChanged():
-            changes = {"proposed": event, "changes": known.changes + 1}
+            made = Proposal(event.source, event.id, event.masked)
+            changes = {"proposed": event, "proposals": (*known.proposals, made)}
         case PartnerBankAccountApproved():
             changes = {"account": known.proposed, "proposed": None}
         case PartnerBankAccountRejected():
             changes = {"proposed": None}
+        case PartnerBankAccountErased():
+            changes = _without(known, event.change - 1)
         case _:
             assert_never(event)
     return changes
+
+
+def _without(known: Partner, index: int) -> dict[str, Any]:
+    """What is left of the partner's bank accounts: nobody is paid to an erased one, nor is it approved."""
+    gone = known.proposals[index]
+    assert gone is not None, (known.partner, index)
+    left = tuple(None if at == index else each for at, each in enumerate(known.proposals))
+    ended = {name: None for name in ("account", "proposed") if gone.is_of(getattr(known, name))}
+    return {"proposals": left} | ended
 
 
 def merged(look: Look, partner: str) -> Iterator[str]:
@@ -278,4 +302,9 @@ def held(look: Look, partner: str) -> str | None:
     return None if found is None else found.payout_held
 
 
-AGGREGATE = Aggregate("partner", Partner, decide, evolve)
+def _groups(known: Partner) -> tuple[str, ...]:
+    """Partners that were merged into one are found together by its id."""
+    return () if known.merged_into is None else (known.merged_into,)
+
+
+AGGREGATE = Aggregate("partner", Partner, decide, evolve, groups=_groups)

@@ -9,7 +9,14 @@ from typing import NamedTuple
 
 from engine.aggregates.contract import Contract, OtherCurrency, UnknownContract, UnknownPartner
 from engine.aggregates.refusal import Refused
-from engine.events import AssessmentDecided, AssessmentOverridden, CaseClosed, PointsAdjusted, ReportedEvent
+from engine.events import (
+    AssessmentDecided,
+    AssessmentOverridden,
+    CaseClosed,
+    PartnerMerged,
+    PointsAdjusted,
+    ReportedEvent,
+)
 
 
 class OtherPartner(Refused):
@@ -44,7 +51,7 @@ def decide(command: ReportedEvent, surroundings: Surroundings) -> tuple[Reported
         )
     if command.contract is not None:
         _check_contract(command, command.contract, surroundings.contract)
-    approved = (PointsAdjusted, AssessmentOverridden, AssessmentDecided)
+    approved = (PointsAdjusted, AssessmentOverridden, AssessmentDecided, PartnerMerged)
     if isinstance(command, approved) and command.author == command.approver:
         raise ApproverIsAuthor(
             f"{command.author} cannot approve what {command.author} wrote; have somebody else approve it, send it under a "

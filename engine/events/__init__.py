@@ -54,6 +54,7 @@ from engine.events.noted import (
 from engine.events.partners import (
     PartnerBankAccountApproved,
     PartnerBankAccountChanged,
+    PartnerBankAccountErased,
     PartnerBankAccountRejected,
     PartnerBlocked,
     PartnerChanged,
@@ -228,6 +229,7 @@ __all__ = [
     "NoteEvent",
     "PartnerBankAccountApproved",
     "PartnerBankAccountChanged",
+    "PartnerBankAccountErased",
     "PartnerBankAccountRejected",
     "PartnerBlocked",
     "PartnerChanged",

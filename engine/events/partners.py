@@ -63,11 +63,12 @@ class PartnerUnblocked(PartnerStep, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class PartnerMerged(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """From now on `into` is paid what the partner earns."""
+    """From now on `into` is paid what the partner earns: so it takes somebody other than its author to approve it."""
 
     NAME: ClassVar[str] = "partner.merged"
     into: str
     author: str
+    approver: str
     reason: str
 
 
@@ -107,6 +108,19 @@ class PartnerBankAccountApproved(PartnerStep, frozen=True, kw_only=True, omit_de
     NAME: ClassVar[str] = "partner.bank_account_approved"
     approver: str
     change: int | None = None
+
+
+class PartnerBankAccountErased(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The key of the bank account is destroyed: what says where it is can never be read again.
+
+    `change` is the number of the change that proposed it; `proposed_by`, source and id of that event, is the decision's.
+    """
+
+    NAME: ClassVar[str] = "partner.bank_account_erased"
+    change: int
+    author: str
+    reason: str
+    proposed_by: tuple[str, str] | None = None
 
 
 class PartnerBankAccountRejected(PartnerStep, frozen=True, kw_only=True, omit_defaults=True, gc=False):

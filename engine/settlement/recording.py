@@ -14,11 +14,11 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from engine.aggregates.refusal import Refused
-from engine.events import Event, PartnerContactErased
+from engine.events import Event, PartnerBankAccountErased, PartnerContactErased
 from engine.settlement import allotting, deciding, folding, journaling
 from engine.settlement.deciding import Decision
 from engine.settlement.desk import Refusal
-from engine.store import contact_keys, facts, intake, log, recorder, suspense
+from engine.store import data_keys, facts, intake, log, recorder, suspense
 from engine.store.database import Rows, Store
 from engine.store.intake import Counts, Span
 
@@ -309,8 +309,14 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     journaling.keep_advances(cursor, [(first + index, event) for index, event in decision.advances])
     folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)
     for _, event in decision.told:
-        if isinstance(event, PartnerContactErased):
-            contact_keys.destroy(cursor, event.partner, event.contact)
+        match event:
+            case PartnerContactErased():
+                data_keys.destroy(cursor, data_keys.of_contact(event.partner, event.contact))
+            case PartnerBankAccountErased():
+                assert event.proposed_by is not None, event
+                data_keys.destroy(cursor, data_keys.of_bank_account(event.partner, *event.proposed_by))
+            case _:
+                pass  # destroys nothing
 
 
 def _accounted(

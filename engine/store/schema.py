@@ -92,14 +92,15 @@ CREATE TABLE settle.outbox (
     sending bigint,
     begun_at timestamptz
 );
--- The keys of what is personal (consumers.secrets): a partner's contact's, or where contact is '' of its bank accounts. Each is
--- wrapped by the key of the environment, which the row of partner '' tells apart from any other. Without `wrapped` it was
--- destroyed: nothing that was sealed with it can be read again. Vacuumed at once, so that its bytes do not stay either.
-CREATE TABLE settle.contact_keys (
+-- The data keys of what is personal (engine.store.data_keys). Each is wrapped by the secret key, which the row of kind check tells
+-- apart from any other. Without `wrapped` it was destroyed: nothing that was sealed with it can be read again. Vacuumed at once, so
+-- that what was destroyed, or wrapped by a key of before, does not stay either.
+CREATE TABLE settle.data_keys (
     partner text NOT NULL,
-    contact text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('contact', 'bank_account', 'check')),
+    id text NOT NULL,
     wrapped bytea,
-    PRIMARY KEY (partner, contact)
+    PRIMARY KEY (partner, kind, id)
 ) WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
 
 -- Which positions each seal of the archive covers, and how many late events nobody had restated when it was decided.

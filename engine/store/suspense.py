@@ -236,6 +236,14 @@ def write_off(cursor: Rows, id: int, at: datetime, by: str, reason: str) -> bool
     return written_off
 
 
+def any_suspended(cursor: Rows, identity: bytes) -> bool:
+    """Whether any message of that identity is still suspended."""
+    row = cursor.execute(
+        "SELECT FROM settle.suspense WHERE identity = %s::uuid AND state = 'suspended'", (identity.hex(),)
+    ).fetchone()
+    return row is not None
+
+
 def totals(cursor: Rows) -> list[tuple[str, str, int]]:
     """(state, code, number) of everything in suspense."""
     rows = cursor.execute(

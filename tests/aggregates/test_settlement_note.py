@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.aggregates import note as notes
-from engine.aggregates.note import AlreadyPaid, Note, NothingDue, NotPaid, OtherAmount
+from engine.aggregates.invoicing import AlreadyPaid, NothingDue, NotPaid, OtherAmount
+from engine.aggregates.note import Note
 from engine.aggregates.partner import Partner
 from engine.aggregates.publication import PartyNotNamed, published
 from engine.aggregates.relation import WrongState

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.console.test_commands import Settle, settle
-from tests.consumers.test_personal import EMAIL, IBAN, KEY, NAME, betrayed
+from tests.consumers.test_personal import EMAIL, IBAN, KEY, NAME, OTHER, betrayed
 from tests.histories import message, registered
 from tests.settlement.test_chains import book
 from tests.settlement.test_redemptions import PROGRAM, STEP
@@ -105,9 +105,13 @@ def test_a_partner_lives_from_registration_to_merge(ready: Settle) -> None:
     assert ready("partner", "block", "P-1", "--reason", "doubts", *BY).status == 0
     assert "payout held" in ready("statement", "C-1", "2026-10").out
     assert ready("partner", "unblock", "P-1", "--reason", "seen", *BY).status == 0
-    assert ready("partner", "merge", "P-1", "--into", "P-2", "--reason", "bought", *BY).status == 0
+    merge = ("partner", "merge", "P-1", "--into", "P-2", "--reason", "bought", *BY, "--approved-by")
+    assert "Li cannot approve what Li wrote; have somebody else approve it" in ready(*merge, "Li").err
+    assert ready(*merge, "Wu").status == 0
     assert "paid to partner P-2, into which P-1 was merged" in ready("statement", "C-1", "2026-10").out
-    assert "circle" in ready("partner", "merge", "P-2", "--into", "P-1", "--reason", "x", *BY).err
+    assert (
+        "circle" in ready("partner", "merge", "P-2", "--into", "P-1", "--reason", "x", *BY, "--approved-by", "Wu").err
+    )
     shown = ready("partner", "show", "P-2", "--json").json
     assert (shown["name"], shown["country"], shown["address"]) == ("Two Ltd", "DE", ["Street 1"])
 
@@ -165,3 +169,36 @@ def test_a_rejected_message_shows_its_ids_alone(ready: Settle, tmp_path: Path) -
     shown = ready("suspense", "show", str(entry["id"]), "--json")
     assert json.loads(shown.json["raw"])["id"] == "bad 1"
     assert betrayed(shown.out) == []
+
+
+def test_the_secret_key_is_exchanged_and_no_key_is_shown(ready: Settle, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready("partner", "contact", "P-1", "c1", "--role", "finance", "--email", EMAIL, *BY)
+    ready("partner", "bank", "P-1", "--currency", "EUR", "--holder", NAME, "--iban", IBAN, *BY)
+    told = [ready("secret-key", "exchange")]
+    assert (told[0].status, "SETTLE_SECRET_KEY_NEW is not set" in told[0].err) == (1, True)
+    monkeypatch.setenv("SETTLE_SECRET_KEY_NEW", OTHER)
+    told += [ready("secret-key", "exchange", *json_) for json_ in ((), ("--json",))]
+    assert told[1].out.startswith("2 data keys are wrapped by SETTLE_SECRET_KEY_NEW now")
+    assert told[2].json == {"data_keys": 2, "exchanged_before": True}
+    assert not [ran for ran in told if KEY in ran.out + ran.err or OTHER in ran.out + ran.err]
+    monkeypatch.delenv("SETTLE_SECRET_KEY_NEW")
+    refused = ready("partner", "contacts", "P-1")
+    assert (refused.status, "SETTLE_SECRET_KEY is not the key" in refused.err) == (1, True)
+    monkeypatch.setenv("SETTLE_SECRET_KEY", OTHER)
+    assert ready("partner", "contacts", "P-1", "--json").json[0]["email"] == EMAIL
+
+
+def test_a_bank_account_is_erased_by_its_number_with_a_reason(ready: Settle) -> None:
+    for iban in (IBAN, "GB82WEST12345698765432"):
+        ready("partner", "bank", "P-1", "--currency", "EUR", "--holder", NAME, "--iban", iban, *BY)
+        ready("partner", "approve-bank", "P-1", "--by", "Wu")
+    shown = ready("partner", "show", "P-1", "--json").json
+    assert shown["account"] == {"change": 2, "masked": "****5432", "currency": "EUR", "author": "Li"}
+    assert shown["bank_accounts"] == [{"change": 1, "masked": "****3000"}, {"change": 2, "masked": "****5432"}]
+    assert ready("partner", "erase-bank", "P-1", "--change", "1", *BY).status == 2, "without a reason"
+    erase = ("partner", "erase-bank", "P-1", "--reason", "kept for ten years", *BY, "--change")
+    assert ready(*erase, "1").out == "recorded partner.bank_account_erased\n"
+    assert "is erased already\n" in ready(*erase, "1").err
+    assert "is not there: 2 were proposed; send its partner.bank_account_changed first\n" in ready(*erase, "3").err
+    shown = ready("partner", "show", "P-1", "--json").json
+    assert (shown["account"]["masked"], shown["bank_accounts"][0]) == ("****5432", {"change": 1, "erased": True})

@@ -136,7 +136,7 @@ MESSAGES = [
     ),
     message("partner.blocked", "1", BLOCK),
     message("partner.unblocked", "1", BLOCK),
-    message("partner.merged", "1", BLOCK | {"into": "P-2"}),
+    message("partner.merged", "1", BLOCK | {"into": "P-2", "approver": "Wu"}),
     message(
         "partner.contact_set", "1", CONTACT | {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20"}
     ),
@@ -144,6 +144,7 @@ MESSAGES = [
     message("partner.bank_account_changed", "1", BANK | {"iban": "DE89370400440532013000", "bic": "COBADEFFXXX"}),
     message("partner.bank_account_approved", "1", {"partner": "P-1", "approver": "Wu", "change": 1}),
     message("partner.bank_account_rejected", "1", BLOCK),
+    message("partner.bank_account_erased", "1", BLOCK | {"change": 1}),
     message("contract.terminated", "1", {"contract": "C-1", "valid_to": "2026-07-01", "reason": "agreed"}),
     message("rulebook.published", "1", {"rulebook": "r", "version": 1, "text": "rulebook: r"}),
     message("usage.recorded", "1", {"contract": "C-1", "meter": "sms-mt", "quantity": "-1.5"}),

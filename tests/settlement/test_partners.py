@@ -31,6 +31,9 @@ __all__ = ["key", "store"]
 BY: dict[str, Any] = {"author": "Li", "reason": "doubts"}
 
 
+MERGE = BY | {"approver": "Wu"}
+
+
 def step(kind: str, partner: str = "P-1", id: str = "1", **said: Any) -> bytes:
     return message(f"partner.{kind}", f"{kind} {partner} {id}", {"partner": partner} | said)
 
@@ -81,7 +84,7 @@ def test_what_a_blocked_partner_earns_counts_and_its_payout_is_held(store: Store
 def test_the_statement_of_a_merged_partner_names_who_is_paid(store: Store) -> None:
     take(store, registered(), registered("P-2"), registered("P-3"), signed(), published(), charged("1"))
     assert "payee" not in statement(store)
-    take(store, step("merged", into="P-2", **BY), step("merged", "P-2", into="P-3", **BY))
+    take(store, step("merged", into="P-2", **MERGE), step("merged", "P-2", into="P-3", **MERGE))
     assert (statement(store)["partner"], statement(store)["payee"]) == ("P-1", "P-3")
     take(store, step("blocked", "P-3", **BY))
     assert statement(store)["payout_held"] == "partner P-3 is blocked by Li: doubts"
@@ -92,11 +95,21 @@ def test_the_statement_of_a_merged_partner_names_who_is_paid(store: Store) -> No
     assert kept(store) == [("suspended", "partner-merged")] * 2
 
 
+def test_a_merge_redirects_money_so_it_takes_two_persons(store: Store) -> None:
+    take(store, registered(), registered("P-2"), signed(), published(), charged("1"))
+    take(store, step("merged", into="P-2", **BY, approver="Li"))
+    assert kept(store) == [("suspended", "approver-is-author")]
+    assert "payee" not in statement(store)
+    assert take(store, step("merged", id="2", into="P-2", **BY)).rejected == 1, "nobody approves it"
+    take(store, step("merged", id="3", into="P-2", **MERGE))
+    assert statement(store)["payee"] == "P-2"
+
+
 def test_partners_are_not_merged_in_a_circle_or_into_nobody(store: Store) -> None:
     take(store, registered(), registered("P-2"), registered("P-3"))
-    take(store, step("merged", into="P-2", **BY), step("merged", "P-2", into="P-3", **BY))
-    take(store, step("merged", "P-3", into="P-1", **BY), step("merged", "P-3", id="2", into="P-3", **BY))
-    take(store, step("merged", "P-3", id="3", into="P-9", **BY))
+    take(store, step("merged", into="P-2", **MERGE), step("merged", "P-2", into="P-3", **MERGE))
+    take(store, step("merged", "P-3", into="P-1", **MERGE), step("merged", "P-3", id="2", into="P-3", **MERGE))
+    take(store, step("merged", "P-3", id="3", into="P-9", **MERGE))
     assert [code for _, code in kept(store)] == ["merge-cycle", "merge-cycle", "unknown-partner"]
     with store.reading() as cursor:
         assert "P-3 > P-1 > P-2 > P-3 would be paid in a circle" in suspense.entries(cursor)[0].sentence
@@ -135,7 +148,7 @@ def test_a_rebuild_makes_partners_as_they_were(store: Store) -> None:
     take_sealed(
         store, registered(), registered("P-2"), contact(), contact("k2", contact="c2"), erased(), bank(), approved()
     )
-    take(store, step("blocked", **BY), step("merged", "P-2", into="P-1", **BY))
+    take(store, step("blocked", **BY), step("merged", "P-2", into="P-1", **MERGE))
     assert rebuild(store).equal
 
 
@@ -155,7 +168,11 @@ class Partners(RuleBasedStateMachine):
         for name in NAMES:
             self.tell(event_of(registered(name)))
 
-    def look(self, _: str, id: str) -> Any:
+    def look(self, kind: str, id: str) -> Any:
+        if kind == "note*":
+            return []
+        if kind == "partner*":
+            return [each for each in self.states.values() if each.merged_into == id]
         return self.states.get(id)
 
     def tell(self, command: Any) -> bool:
@@ -191,7 +208,7 @@ class Partners(RuleBasedStateMachine):
     @rule(who=IDS, into=IDS)
     def merge(self, who: str, into: str) -> None:
         good = self.states[who].merged_into is None and who not in partner.merged(self.look, into)
-        assert self.tell(self.said("merged", who, into=into, author="Li", reason="r")) == good
+        assert self.tell(self.said("merged", who, into=into, author="Li", approver="Wu", reason="r")) == good
 
     @rule(who=IDS, by=PEOPLE)
     def propose(self, who: str, by: str) -> None:
@@ -208,6 +225,20 @@ class Partners(RuleBasedStateMachine):
         assert self.tell(self.said("bank_account_approved", who, approver=by)) == good
         if good:
             del self.proposed_by[who]
+
+    @rule(who=IDS, change=st.integers(1, 3))
+    def erase_account(self, who: str, change: int) -> None:
+        before = self.states[who]
+        there = before.proposals[change - 1] if change <= before.changes else None
+        assert self.tell(self.said("bank_account_erased", who, change=change, **BY)) == (there is not None)
+        if there is None:
+            return
+        # A gone proposal is as a rejected one; the others stand.
+        if there.is_of(before.proposed):
+            del self.proposed_by[who]
+        after = self.states[who]
+        assert after.account == (None if there.is_of(before.account) else before.account)
+        assert after.proposals == (*before.proposals[: change - 1], None, *before.proposals[change:])
 
     @rule(who=IDS)
     def erase(self, who: str) -> None:

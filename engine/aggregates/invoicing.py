@@ -1,0 +1,123 @@
+"""From a confirmed settlement note to the bank: its invoice, its payments, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.aggregates.partner import Partner, holder
+from engine.aggregates.publication import deposit_to
+from engine.aggregates.refusal import Refused
+from engine.aggregates.relation import Look
+from engine.aggregates.taxing import taxes_on
+from engine.events import StatementInvoiced, StatementPaid, StatementSettled, Sum, joined
+from engine.money import decimal_of_micros, plain
+
+if TYPE_CHECKING:
+    from engine.aggregates.note import Note
+
+
+class OtherNumber(Refused):
+    code = "other-invoice-number"
+
+
+class AgentsNotPublished(Refused):
+    """Agents above get a share of the statement, and were not told yet."""
+
+    code = "agents-not-published"
+
+
+class NothingDue(Refused):
+    code = "nothing-due"
+
+
+class AlreadyPaid(Refused):
+    code = "already-paid"
+
+
+class NotPaid(Refused):
+    code = "not-paid"
+
+
+class OtherAmount(Refused):
+    code = "other-amount"
+
+
+class PayoutHeld(Refused):
+    code = "payout-held"
+
+
+def number_of(contract: str, period: str, agent: str | None = None) -> str:
+    """The number of the self-billed invoice."""
+    return f"SN-{contract}-{period}" + ("" if agent is None else f"-{agent.replace(' ', '-')}")
+
+
+def invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) -> StatementInvoiced:
+    if not known.unpaid:
+        raise NothingDue(f"nothing is due by {what}, so there is no invoice; settle it (statement.settled) instead")
+    number = number_of(known.contract, known.period, known.agent)
+    if command.number not in {None, number}:
+        raise OtherNumber(
+            f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
+            "id, and write this message off"
+        )
+    partner: Partner | None = look("partner", known.partner)
+    tax = command.tax or (partner.tax if partner else None)
+    closed = look("statement", joined(known.contract, known.period))[0]
+    deposit = deposit_to(msgspec.json.decode(closed.statement), known.party) if tax else ()
+    return msgspec.structs.replace(
+        command, number=number, tax=tax, due=known.due, deposit=deposit, taxes=taxes_on(known.due, deposit, tax),
+        partner=known.partner, party=known.party, pay_by=known.pay_by,
+    )  # fmt: skip
+
+
+def paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
+    before = [each for each in known.payments if each.currency == command.currency]
+    if before:
+        raise AlreadyPaid(
+            f"{what} was paid in {command.currency} on {before[0].day}, reference {before[0].reference}; write this message off"
+        )
+    found = [Decimal(each.amount) for each in known.unpaid if each.currency == command.currency]
+    if not found:
+        raise NothingDue(f"nothing is due in {command.currency} by {what}; {_sums(known.unpaid)} is")
+    amount = decimal_of_micros(command.amount)
+    if amount != found[0]:
+        raise OtherAmount(
+            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is to pay for {what}"
+            f"{_of_vat(known, command.currency)}; it is paid whole: give that amount under a new id, and write this message off"
+        )
+    holds = holder(look, known.partner)
+    if holds is not None and amount > 0:
+        raise PayoutHeld(
+            f"payouts to partner {known.partner} are held: {holds.payout_held}; see to that first, and this message is recycled "
+            "by itself",
+            waits_for=f"partner:{holds.partner}",
+        )
+    return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
+
+
+def _of_vat(known: Note, currency: str) -> str:
+    """In words, what of the sum is VAT."""
+    return "".join(f", {plain(Decimal(each.amount))} of it VAT" for each in known.taxes if each.currency == currency)
+
+
+def settled(what: str, known: Note, command: StatementSettled, look: Look) -> StatementSettled:
+    if known.unpaid:
+        raise NotPaid(
+            f"{what} is {known.state}, and {_sums(known.unpaid)} is due; have it invoiced and paid first, and write this message off"
+        )
+    untold = [each for each in known.agents if look("note", joined(known.contract, known.period, each.party)) is None]
+    if untold:
+        raise AgentsNotPublished(
+            f"{what} has a share of {untold[0].party} ({untold[0].partner}), to whom it was not published; publish it "
+            f"(settle statement publish --agent '{untold[0].party}'), and this message is recycled by itself",
+            waits_for=f"note:{joined(known.contract, known.period, untold[0].party)}",
+        )
+    return command
+
+
+def _sums(sums: Iterable[Sum]) -> str:
+    return ", ".join(f"{each.amount} {each.currency}" for each in sums) or "nothing"
