@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
@@ -20,6 +21,10 @@ from engine.store.embedded import embedded, is_running
 
 if TYPE_CHECKING:
     from tests.broker import Broker
+
+# How long an example takes says something of the machine alone.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _STOP_SECONDS_MAX = 30.0
 _numbers = itertools.count(1)

@@ -56,7 +56,7 @@ def told(name: str, day: int) -> Any:
     return event_of(message(f"service.{name}", f"{name}-{day}", said))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(1, 20)), max_size=40))
 def test_no_sequence_of_steps_reaches_an_undeclared_state(steps: list[tuple[str, int]]) -> None:
     contract = contracts.evolve(None, event_of(signed()))

@@ -69,7 +69,7 @@ WORKING = st.builds(
 
 
 @given(WORKING, ZONES, STARTS, st.integers(0, 2 * 1_440))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_it_is_every_minute_of_which_the_clock_says_so(
     working: WorkingTime, zone: str, start: datetime, span: int
 ) -> None:
@@ -84,7 +84,7 @@ def test_it_is_every_minute_of_which_the_clock_says_so(
 
 
 @given(WORKING, ZONES, STARTS, st.integers(0, 10**7), st.integers(0, 10**7))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_two_stretches_that_meet_add_up(
     working: WorkingTime, zone: str, start: datetime, first: int, second: int
 ) -> None:

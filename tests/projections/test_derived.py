@@ -58,7 +58,7 @@ def by_reference(text: str, known: Numbers) -> int | None:
     return found if abs(found) < 10**24 else None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(expressions, st.lists(numbers, max_size=6))
 def test_the_columns_are_the_reference_to_the_last_digit(text: str, made: list[Numbers]) -> None:
     values, failures = derived.each(*frames(made), text)

@@ -55,7 +55,7 @@ def rows(facts: pl.DataFrame) -> list[tuple[Any, ...]]:
     return facts.sort(KEY).rows()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(volume(), st.randoms(use_true_random=False), st.integers(1, 7))
 def test_facts_of_parts_in_any_order_merge_to_the_facts_of_the_whole(raws: list[bytes], random: Any, size: int) -> None:
     whole = folded(raws)
@@ -136,7 +136,7 @@ def _together(field: str, each: list[tuple[int, int]]) -> tuple[int, int]:
             return sum(values), 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(volume())
 def test_the_fold_in_columns_equals_one_written_row_by_row(raws: list[bytes]) -> None:
     assert sorted(folded(raws).rows()) == by_row(raws)
@@ -164,7 +164,7 @@ facts = st.lists(
 ).map(lambda made: pl.DataFrame(made, schema=projection.FACTS, orient="row"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(facts, facts, facts)
 def test_merging_is_associative_and_commutative(a: pl.DataFrame, b: pl.DataFrame, c: pl.DataFrame) -> None:
     def merge(*parts: pl.DataFrame) -> pl.DataFrame:

@@ -140,7 +140,7 @@ def test_any_changed_byte_is_found_and_its_file_named(store: Store, tmp_path: Pa
     assert "events/" in next(check(Archive(str(folder))))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(volume(), st.sampled_from([1, 2, 5]), st.integers(0, 30), st.integers(0, 40), st.booleans())
 def test_archive_and_tail_fold_to_the_live_facts_for_any_cut_and_number_of_buckets(
     store: Store,
@@ -184,7 +184,7 @@ def test_archive_and_tail_fold_to_the_live_facts_for_any_cut_and_number_of_bucke
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(volume())
 def test_every_row_of_the_log_comes_back_to_the_byte(raws: list[bytes]) -> None:
     import polars as pl

@@ -26,7 +26,7 @@ from tests.settlement.test_recording import store, take
 __all__ = ["store"]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(acts(), min_size=4, max_size=16))
 def test_what_was_issued_is_proved(store: Store, history: list[tuple[Any, ...]]) -> None:
     histories._emptied(store)
@@ -111,7 +111,7 @@ class _Shared(histories._World):
                 super().act(what, *of)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(STEPS), st.lists(shared_acts(), min_size=4, max_size=16))
 def test_what_was_settled_together_is_proved(store: Store, steps: str, history: list[tuple[Any, ...]]) -> None:
     histories._emptied(store)

@@ -170,7 +170,7 @@ WIDER = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WIDER, min_size=4, max_size=14), st.lists(WIDER, max_size=4), st.integers(1, 9))
 def test_rebuilt_equals_live_whatever_happened_before_and_meanwhile(
     store: Store, history: list[tuple[Any, ...]], meanwhile: list[tuple[Any, ...]], size: int

@@ -24,7 +24,7 @@ from tests.settlement.test_recording import store, take
 __all__ = ["store"]
 
 DAYS = ["2026-10-01", "2026-10-20", "2026-11-01"]
-LAW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def _open(acts: st.SearchStrategy[tuple[Any, ...]]) -> st.SearchStrategy[list[tuple[Any, ...]]]:

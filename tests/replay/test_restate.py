@@ -257,7 +257,7 @@ class _World:
                 take(self.store, message("contract.terminated", id_, data))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(acts(), min_size=4, max_size=16))
 def test_issued_plus_adjustments_is_what_is_computed_now(store: Store, history: list[tuple[Any, ...]]) -> None:
     _emptied(store)

@@ -291,7 +291,6 @@ def what_is_shown(store: Store) -> dict[str, Any]:
 
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.sampled_from(STEPS), st.lists(acts(), max_size=8), st.lists(acts(), min_size=4, max_size=20))

@@ -251,7 +251,7 @@ def activities_of(draw):
 
 
 programs = st.sampled_from([PROGRAM, BY_EARNED, FOR_EVER])
-many = settings(max_examples=100, deadline=None)
+many = settings(max_examples=100)
 
 
 @given(programs, activities_of(), days)

@@ -17,7 +17,7 @@ from engine.rules.scorecards import Scorecard, names_used, uses_cohort
 from engine.rules.source import Source
 from engine.rules.worked import CASES
 
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=100)
 
 BROKEN = read(HERE / "broken" / "scorecards.yaml")
 SOUND = read(CASES / "scorecards.yaml")

@@ -32,13 +32,13 @@ trees = st.recursive(
 
 
 @given(trees)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_canonical_text_reads_back_as_the_same_tree(tree):
     assert parse(tree.text) == tree
 
 
 @given(st.text(alphabet="ab1.%+-*/(), minx$\n", max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_a_tree_or_refused(text):
     try:
         tree = parse(text)

@@ -14,7 +14,7 @@ from engine.rules.check import check
 from engine.rules.formulas import Unsettleable
 from engine.rules.worked import Entry, every
 
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=100)
 
 FIELDS = [
     ("billing.charged", "amount"),
@@ -117,7 +117,7 @@ def test_graduated_tiers_rise_with_their_base_and_never_jump(uptos, rates, bases
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_check_never_raises_on_any_text(text):
     checked = check(text)
     assert checked.rulebook is None
@@ -134,7 +134,7 @@ pieces = st.sampled_from(
     st.lists(st.tuples(st.integers(0, len(EXAMPLE)), st.integers(0, 12), pieces), min_size=1, max_size=3),
     facts,
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_mutated_rulebook_is_refused_or_settles(edits, given_facts):
     text = EXAMPLE
     for at, cut, piece in edits:
@@ -206,7 +206,7 @@ rules = st.one_of(
 
 
 @given(rules, rules, rules, st.sampled_from(["half_up", "half_even", "down", "up"]), facts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_accepted_rulebook_settles_any_facts(first, second, last, rounding, given_facts):
     steps = [{"name": "s0", **first}, {"name": "s1", **second}, {"name": "payable", "round": rounding, **last}]
     assume(_check_then_settle(HEAD + yaml.safe_dump({"waterfall": steps}), given_facts))

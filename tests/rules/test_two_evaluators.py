@@ -26,7 +26,6 @@ from engine.rules.steps import RULE_FIELDS
 
 law = settings(
     max_examples=max(200, settings.default.max_examples),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
 REFUSALS = (ArithmeticError, pl.exceptions.ComputeError, pl.exceptions.InvalidOperationError)

@@ -220,7 +220,7 @@ def histories(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(histories(), st.lists(st.integers(1, 19), max_size=3))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_count_follows_from_the_log_however_it_is_cut(store: Store, history: list[bytes], cuts: list[int]) -> None:
     ends = []
     for where in ([], sorted(cuts)):

@@ -239,7 +239,7 @@ def test_the_final_statement_alone_returns_what_is_held_after_the_exit(store: St
 AMOUNTS = st.integers(1, 300_000).map(lambda cents: f"{cents // 100}.{cents % 100:02}")
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.sampled_from(["charge", "advance"]), AMOUNTS, st.sampled_from([10, 11])), max_size=8),
     st.sampled_from(["", SPLIT]),

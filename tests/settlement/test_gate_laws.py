@@ -70,7 +70,7 @@ def passes(store: Store, day: date) -> bool:
 
 
 @given(histories())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_counts_is_what_passes_every_gate(store: Store, history: list[tuple[str, tuple[int, ...]]]) -> None:
     emptied(store)
     take(store, registered(), model(), signed(cooperation_model="sp"), applied(), approved())

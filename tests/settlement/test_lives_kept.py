@@ -51,7 +51,7 @@ def seen(store: Store, partner: str) -> Any:
 
 
 @given(st.lists(STEPS, max_size=12), st.integers(0, 12))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_life_is_the_same_however_it_is_cut_into_batches(
     store: Store, steps: Sequence[tuple[tuple[str, str], str, bool, int]], cut: int
 ) -> None:

@@ -314,7 +314,6 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
         settings=settings(
             max_examples=12,
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             derandomize=True,
             phases=[Phase.generate],  # to shrink a history of many transactions takes minutes

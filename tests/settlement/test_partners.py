@@ -275,9 +275,7 @@ class Partners(RuleBasedStateMachine):
 def test_no_sequence_merges_in_a_circle_or_lets_a_held_payout_go() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Partners,
-        settings=settings(
-            max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
     )
 
 

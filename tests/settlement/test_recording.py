@@ -216,9 +216,7 @@ def test_after_a_termination_later_usage_is_suspended(store: Store) -> None:
 _runs = itertools.count()
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(volume(size_max=20), st.data())
 def test_any_cutting_with_repeats_ends_as_the_plain_history(
     postgres: str, raws: list[bytes], data: st.DataObject

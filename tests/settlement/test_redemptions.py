@@ -326,7 +326,5 @@ def test_no_sequence_spends_more_than_there_is_or_twice(store: Store) -> None:
     machine = type("Machine", (Redemptions,), {"store": store})
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
-        settings=settings(
-            max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=8, stateful_step_count=12, suppress_health_check=list(HealthCheck)),
     )

@@ -101,7 +101,7 @@ def lives(draw: st.DrawFn) -> tuple[str, list[str], int]:
 
 
 @given(lives())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_commands_reach_a_state_that_is_not_declared(store: Store, life: tuple[str, list[str], int]) -> None:
     kind, asked, cut = life
     commands, table = MACHINES[kind]

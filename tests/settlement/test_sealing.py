@@ -77,7 +77,7 @@ def test_killed_before_the_root_a_closing_is_completed_by_the_next(
     assert statement(store)["root"] == done.root is not None
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.data())
 def test_seals_do_not_depend_on_when_the_log_was_sealed(store: Store, sizes: list[int], data: st.DataObject) -> None:
     with store.writing() as cursor:

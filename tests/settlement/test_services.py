@@ -214,7 +214,7 @@ def told(number: int, what: str, of: str | None, day: int) -> bytes:
     return step(what, f"e{number}", of or "", **said)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(STEPS, SALES, SALES), max_size=25), st.integers(0, 20), st.integers(1, 9))
 def test_live_facts_are_those_folded_again_whatever_happened_in_any_batches(
     store: Store, acts: list[Any], at: int, size: int

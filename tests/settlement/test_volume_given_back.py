@@ -186,7 +186,7 @@ def histories(draw: st.DrawFn) -> list[bytes]:
 
 
 @given(histories(), st.lists(st.integers(1, 23), max_size=6))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_that_fits_is_left_waiting_and_nothing_else_is_sold(
     store: Store, history: list[bytes], cuts: list[int]
 ) -> None:

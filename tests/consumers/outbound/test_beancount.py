@@ -87,7 +87,7 @@ def entries(draw: st.DrawFn) -> Entry:
     return Entry(draw(days), draw(st.integers(0, 10**12)), draw(nasty), draw(nasty), tuple(rows))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(journal=st.lists(entries(), max_size=8))
 def test_any_journal_is_accepted_and_says_the_same(journal: list[Entry]) -> None:
     said, errors, _ = loader.load_string("".join(beancount_text(journal)))

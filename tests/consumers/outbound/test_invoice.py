@@ -73,7 +73,7 @@ def test_what_the_partner_owes_is_a_credit_note_with_positive_amounts() -> None:
     assert note.payable == Decimal("-714.00")
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(note=notes())
 def test_any_note_fits_the_schemas_the_rules_and_the_arithmetic(note: SettlementNote) -> None:
     for kind, write in WRITERS.items():
@@ -93,7 +93,7 @@ def test_any_note_fits_the_schemas_the_rules_and_the_arithmetic(note: Settlement
     assert len(lines) == 1 + sum(line.kind is not Kind.working for line in note.lines)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(note=notes())
 def test_any_note_can_be_read_as_a_pdf_with_the_xml_inside(note: SettlementNote) -> None:
     pdf = invoice_facturx(note)

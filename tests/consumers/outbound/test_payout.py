@@ -55,7 +55,7 @@ def test_the_same_payout_is_the_same_bytes() -> None:
 cents = st.integers(1, 99_999_999_999)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(amounts=st.lists(cents, min_size=1, max_size=20), names=st.lists(nasty, min_size=20, max_size=20))
 def test_any_payout_fits_the_schema_and_its_control_sums_are_exact(amounts: list[int], names: list[str]) -> None:
     transfers = [
