@@ -119,16 +119,17 @@ class _Page:
         why = note.tax.reason or category.reason
         rate = f"VAT {plain(note.tax.rate)}% ({category.code})" + (f": {why}" if why else "")
         held = [(_capital(told(self._document, each)), f"{-each.amount:f}") for each in note.withheld]
-        owed = self._document.type_code == SELF_BILLED_CREDIT_NOTE
+        # A credit note is over what the partner owes; it gets money all the same where a returned deposit is above that.
+        gets = (come_to.due < 0) == (self._document.type_code == SELF_BILLED_CREDIT_NOTE)
         rows = [
             ("Sum without VAT", f"{come_to.without_tax:f}"),
             (rate, f"{come_to.tax:f}"),
             ("Sum with VAT", f"{come_to.with_tax:f}"),
             *held,
-            (f"Due from the {'partner' if owed else 'operator'} in {note.currency}", f"{come_to.due:f}"),
+            (f"Due from the {'operator' if gets else 'partner'} in {note.currency}", f"{come_to.due.copy_abs():f}"),
         ]
         self._table(None, rows, (8, 2))
-        if not owed and note.partner.iban is not None and note.payable > 0:
+        if gets and note.partner.iban is not None and come_to.due:
             self._pdf.ln(2)
             self._write(f"To be paid to the partner's account {masked(note.partner.iban)}.")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from io import BytesIO
 
+import pypdf
 import pytest
 
 from consumers.outbound.invoice import invoice_cii, invoice_facturx, invoice_ubl
@@ -110,6 +112,8 @@ def test_a_deposit_that_covers_what_the_partner_owes_is_paid_with_a_credit_note(
         assert broken(kind, document) == []
         assert b"Payable by the partner" not in document
         assert b"paid with it: deposit 100.00" in document
+    page = pypdf.PdfReader(BytesIO(invoice_facturx(note))).pages[0].extract_text()
+    assert "Due from the operator in CNY 25.80" in " ".join(page.split())
 
 
 def test_a_deposit_that_is_returned_by_an_adjustment_is_beside_the_sum_too(store: Store) -> None:
