@@ -231,6 +231,11 @@ def score(
         return
     for each in found:
         out.print(f"{partner}, {chosen}, by {each.scorecard}: grade {each.grade}, score {_total(each)}, {each.state}")
+        if each.moved and each.issued is not None:
+            was = f"version {each.issued.version} was issued with grade {each.issued.grade}, score {each.issued.score or None}"
+            out.print(
+                f"{was}; what is known now comes to what is shown (assessment.reassessed asks for it)", soft_wrap=True
+            )
         if (by := each.override) is not None:
             out.print(f"the grade was given by {by.author}, approved by {by.approver}: {by.reason}")
         if each.follows:
@@ -271,6 +276,9 @@ def _told_standing(standing: Standing) -> dict[str, Any]:
         "partner": standing.partner,
         "state": standing.state,
         "version": standing.version,
+        "issued": standing.issued
+        and {"grade": standing.issued.grade, "score": standing.issued.score or None, "digest": standing.issued.digest},
+        "moved": standing.moved,
         "score": _total(standing),
         "grade": standing.grade,
         "assessed_grade": standing.score.assessed,

@@ -39,17 +39,23 @@ class Standing(NamedTuple):
     """How a partner stands by one scorecard in one period.
 
     `state` is open, or issued with a version. `grade` is the one that stands: a person's `override` where there is one. The
-    score and its reasons are those of what was known when the period was closed, or of now where it is open.
+    score and its reasons are those of what was known when the period was closed; or of now, where it is open or was computed
+    again since. `moved` says that this is not what the issued version says.
     """
 
     scorecard: str
     partner: str
     state: str
-    version: int | None
+    issued: Issued | None
     score: Score
     grade: str
     override: Override | None
     consequence: dict[str, Any]
+    moved: bool
+
+    @property
+    def version(self) -> int | None:
+        return None if self.issued is None else self.issued.version
 
     @property
     def follows(self) -> str:
@@ -103,8 +109,8 @@ def _of_rulebook(cursor: Rows, books: Books, rulebook: Rulebook, period: Period)
         override = given.get(partner)
         grade = override.grade if override else kept.grade if kept else score.grade
         yield Standing(
-            rulebook.rulebook, partner, "issued" if kept else "open", kept.version if kept else None, score, grade,
-            override, follows(rulebook, period, grade),
+            rulebook.rulebook, partner, "issued" if kept else "open", kept, score, grade, override,
+            follows(rulebook, period, grade), kept is not None and kept.digest != _digest(score_of(group, partner, score)),
         )  # fmt: skip
 
 
@@ -156,10 +162,14 @@ def _row(group: Group, partner: str, score: Score, position: int, now: datetime,
         period=period,
         version=version,
         position=position,
-        digest=hashlib.sha256(canonical(said)).hexdigest(),
+        digest=_digest(said),
         score=canonical({"score": said, "facts": facts_rows(given.facts) if given else []}).decode(),
     )
     return log.stream_id("assessment", f"{name}\0{period}\0{partner}"), event
+
+
+def _digest(said: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(said)).hexdigest()
 
 
 def score_of(group: Group, partner: str, score: Score) -> dict[str, Any]:

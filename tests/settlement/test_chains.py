@@ -278,14 +278,19 @@ def test_a_score_is_computed_again_where_somebody_asks(store: Store) -> None:
         store,
         *(message("case.closed", f"y{i}", complaint | {"case": f"Y-{i}"}, "2026-10-30T00:00:00Z") for i in range(9)),
     )
-    assert standing(store, "P-1").grade == "A"
+    assert (standing(store, "P-1").grade, standing(store, "P-1").moved) == ("A", False)
     assert scoring.reassess(store, OCTOBER, NOW) == {}
     asked = {"partner": "P-1", "scorecard": "simple", "period": "2026-10", "reason": "late complaints", "author": "ann"}
     take(store, message("assessment.reassessed", "again", asked))
     assert scoring.reassess(store, OCTOBER, NOW) == {"simple": 1}
     seen = standing(store, "P-1")
-    assert (seen.grade, seen.version, seen.score.total) == ("B", 2, 10)
+    assert (seen.grade, seen.version, seen.score.total, seen.moved) == ("B", 2, 10, False)
     assert scoring.reassess(store, OCTOBER, NOW) == {"simple": 0}
+    # What comes later still is in no version, and that is said.
+    take(store, message("case.reopened", "z", complaint | {"case": "Y-0"}, "2026-10-31T00:00:00Z"))
+    take(store, message("case.closed", "z2", complaint | {"case": "Y-9"}, "2026-10-31T00:00:00Z"))
+    seen = standing(store, "P-1")
+    assert (seen.grade, seen.version, seen.score.total, seen.moved) == ("B", 2, 0, True)
 
 
 def balance(store: Store, partner: str, at: date) -> tuple[Decimal, str | None]:
