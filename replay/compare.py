@@ -95,7 +95,9 @@ def compare(
     position = recorder.last_position(cursor)
     sides = Sides(before, after, tuple(own.names), since, end, position, source.events)
     found = _amounts(cursor, sides, facts, archive, spread)
-    changed = _changed(own, closed, found.was, found.now)
+    both = _beside(found.was, found.now)
+    moving = both.filter(pl.col("before").ne_missing(pl.col("after")))
+    changed = _changed(own, closed, moving)
     gone = changed.filter((pl.col("kind") == "payable") & pl.col("after").is_null()).height
     return Comparison(
         book.rulebook,
@@ -107,7 +109,7 @@ def compare(
         found.now.filter(pl.col("kind") == "payable").height + gone,
         changed,
         _totals(found.was, found.now),
-        *_same(changed, found.was, found.now),
+        *_same(both, moving),
         len(others),
         untouched,
         dict(sorted(found.refused.items())),
@@ -179,42 +181,39 @@ def _settles(everything: Known, others: Members) -> str:
 _KEY = ["contract", "period", "kind", "name", "unit"]
 
 
-def _changed(
-    own: Members, closed: Mapping[tuple[str, str], date], was: pl.DataFrame, now: pl.DataFrame
-) -> pl.DataFrame:
-    differ = (
-        _beside(was, now)
-        .filter(pl.col("before").ne_missing(pl.col("after")))
-        .with_columns((pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved"))
-    )
+def _changed(own: Members, closed: Mapping[tuple[str, str], date], moving: pl.DataFrame) -> pl.DataFrame:
     stated = pl.DataFrame(list(closed), schema={"contract": pl.String, "period": pl.String}, orient="row")
     return (
-        differ.join(own.rows.select("contract", "partner"), on="contract", how="left")
-        .join(stated.with_columns(closed=True), on=["contract", "period"], how="left")
-        .with_columns(pl.col("closed").fill_null(value=False))
+        moving.join(own.rows.select("contract", "partner"), on="contract", how="left", maintain_order="left")
+        .join(stated.with_columns(closed=True), on=["contract", "period"], how="left", maintain_order="left")
+        .with_columns(
+            pl.col("closed").fill_null(value=False),
+            (pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved"),
+        )
         .select("partner", *_KEY, "closed", "before", "after", "moved")
-        .sort("partner", *_KEY)
+        .sort("partner", maintain_order=True)
     )
 
 
 def _beside(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    """Each amount with and without the version: `before` and `after`."""
+    """Each amount with and without the version: _KEY, `before` and `after`, in order."""
     was, now = was.rename({"amount": "before"}), now.rename({"amount": "after"})
     if was.select(_KEY).equals(now.select(_KEY)):
-        return was.hstack([now["after"]])
-    return was.join(now, on=_KEY, how="full", coalesce=True, nulls_equal=True)
+        both = was.hstack([now["after"]])
+    else:
+        both = was.join(now, on=_KEY, how="full", coalesce=True, nulls_equal=True)
+    # Amounts come a line after the other, each of one contract after the other: one quick sort leaves little to the next.
+    return both.sort("contract", maintain_order=True).sort(*_KEY, "before")
 
 
-def _same(changed: pl.DataFrame, was: pl.DataFrame, now: pl.DataFrame) -> tuple[int, str]:
-    """How many statements do not move, and the digest of their amounts: with the version and without, it is one."""
-    moved = changed.select("contract", "period").unique()
-    if moved.height:
-        was, now = (side.join(moved, on=["contract", "period"], how="anti") for side in (was, now))
-    kept = was.sort(AMOUNTS.names())
-    if not was.equals(now):
-        assert kept.equals(now.sort(AMOUNTS.names())), "a statement moves that is not told"
+def _same(both: pl.DataFrame, moving: pl.DataFrame) -> tuple[int, str]:
+    """How many statements do not move, and the digest of their amounts, which with the version and without are the same."""
+    moved = moving.select("contract", "period").unique()
+    kept = both.join(moved, on=["contract", "period"], how="anti", maintain_order="left") if moved.height else both
+    assert kept["before"].equals(kept["after"]), "a statement moves that is not told"
+    amounts_ = kept.rename({"before": "amount"}).select(AMOUNTS.names())
     number = kept.filter(pl.col("kind") == "payable").height
-    return number, sha256(kept.write_csv().encode()).hexdigest()
+    return number, sha256(amounts_.write_csv().encode()).hexdigest()
 
 
 def _totals(was: pl.DataFrame, now: pl.DataFrame) -> dict[str, tuple[Decimal, Decimal]]:

@@ -18,7 +18,6 @@ from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD
 from engine.language.columns import WORKING
 from engine.outcomes import Balance, Score
 from engine.period import Calendar, Period
-from engine.projections import facts as projection
 from engine.rules.columns.frames import CARRIED, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
 from engine.rules.given import Final, Given
 from engine.rules.model import Rulebook
@@ -28,6 +27,7 @@ from engine.settlement.gathering import EarlierPeriodOpen
 from engine.settlement.statements import Lines, finished
 from replay.coverage import Coverage, Covered
 from replay.known import RATE_DAYS_MAX, Known
+from replay.laid import Laid, laid_out
 from replay.members import Members
 from replay.unsettled import unsettled
 
@@ -38,7 +38,6 @@ _IS_PRIMARY = pl.any_horizontal(
     for field in sorted(set(_PRIMARY.values()))
 )
 _NO_CARRIED = CARRIED.to_frame()
-_FACTS = projection.FACTS
 
 
 # `kind` is line, payable, share, or final (what a final statement clears); `unit` a currency, quantity or number.
@@ -128,37 +127,24 @@ def recomputed(
     `facts` has the columns of engine.projections.facts.FACTS, of those contracts. Contracts that are settled together must
     all be there.
     """
-    chosen = known.contracts if names is None else known.contracts.only(names)
-    groups = _groups(chosen)
-    by_group = _by_group(facts, groups)
-    for group, members in sorted(groups.items()):
-        by_period = by_group[group].partition_by("period", as_dict=True, include_key=False)
-        chain = _Chain(known, members, {key[0]: frame for key, frame in by_period.items()})
-        yield from chain.run(end, first)
+    yield from settled_from(laid_out(known, facts, names), known, end, first)
 
 
-def _groups(chosen: Members) -> dict[tuple[str, str], Members]:
-    """Those of each rulebook and calendar, on their way together."""
-    parts = chosen.rows.partition_by("rulebook", "calendar", as_dict=True)
-    if len(parts) == 1:
-        return dict.fromkeys(parts, chosen)
-    return {key: Members(rows) for key, rows in parts.items()}
-
-
-def _by_group(facts: pl.DataFrame, groups: Mapping[tuple[str, str], Members]) -> dict[tuple[str, str], pl.DataFrame]:
-    if len(groups) == 1:
-        return dict.fromkeys(groups, facts)
-    return {key: facts.join(own.rows.select("contract"), on="contract", how="semi") for key, own in groups.items()}
+def settled_from(laid: Iterable[Laid], known: Known, end: date, first: date | None = None) -> Iterator[Settlement]:
+    """As `recomputed`."""
+    for each in laid:
+        yield from _Chain(known, each).run(end, first)
 
 
 class _Chain:
     """The contracts of one rulebook and calendar on their way through the periods."""
 
-    def __init__(self, known: Known, members: Members, facts: Mapping[date, pl.DataFrame]) -> None:
+    def __init__(self, known: Known, laid: Laid) -> None:
         self._known = known
-        self._members = members
-        self._coverage = Coverage(known, members)
-        self._facts = facts
+        self._members = laid.members
+        self._coverage = Coverage(known, laid.members)
+        self._facts = laid.facts
+        self._memos = laid.memos
         self._left = _NO_CARRIED
         self._scores: dict[str, Score] = {}
         self._failed: dict[str, Refused] = {}
@@ -220,9 +206,9 @@ class _Chain:
         before = {name: score.grade for name, score in self._scores.items()} | given_before
         frame = covered.rows.with_columns(_graded("grade", given), _graded("grade_before", before))
         own = self._facts.get(period.first)
-        parts = [] if own is None else [_of(own, frame, is_all=is_all).select(FACTS.names())]
+        parts = [] if own is None else [_of(own, frame, is_all=is_all)]
         parts += self._named_facts(frame, period)
-        facts = pl.concat(parts) if parts else FACTS.to_frame()
+        facts = parts[0] if len(parts) == 1 else pl.concat([FACTS.to_frame(), *parts])
         carried = _of(self._left, frame, is_all=is_all)
         publishers = {s.rule.publisher for s in book.on(period.first).waterfall if isinstance(s.rule, Convert)}
         given_rates = self._known.rates_for(publishers, period.first - RATE_DAYS_MAX, period.end) if publishers else ()
@@ -232,7 +218,14 @@ class _Chain:
             partner_facts = self._partner_facts(partners, period)
             overrides = {name: given[name] for name in partners if name in given}
         return Frames(
-            frame, facts, carried, given_rates, tuple(self._origins(book, facts, period)), partner_facts, overrides
+            frame,
+            facts,
+            carried,
+            given_rates,
+            tuple(self._origins(book, facts, period)),
+            partner_facts,
+            overrides,
+            self._memos.get(period.first),
         )
 
     def _overrides(self, scorecard: str, period: Period) -> dict[str, str]:

@@ -87,15 +87,15 @@ def all_live(cursor: Rows, contracts: Sequence[str] | None = None, since: date |
     named = {"contracts": None if contracts is None else list(contracts)}
     found = [FACTS.to_frame()]
     for first, last in spans:
-        rows = cursor.execute(query, {**named, "first": first, "last": last})
+        rows = cursor.execute(query, {**named, "first": first, "last": last}, binary=True)
         found.append(_read(rows.fetchall()))
     return pl.concat(found)
 
 
-def _read(groups: Sequence[tuple[date, str, str, int, str]]) -> pl.DataFrame:
+def _read(groups: Sequence[tuple[date, str, str, int, bytes]]) -> pl.DataFrame:
     if not groups:
         return FACTS.to_frame()
-    facts = lines.read("\n".join(text for *_, text in groups), _LINE)
+    facts = lines.read(b"\n".join(text for *_, text in groups), _LINE)
     keys = pl.DataFrame([group[:-1] for group in groups], schema=_GROUP, orient="row")
     group_of = keys.select(pl.int_range(pl.len(), dtype=pl.UInt32).repeat_by("lines").explode()).to_series()
     return facts.hstack(keys.drop("lines")[group_of]).select(FACTS.names())
@@ -105,7 +105,7 @@ _GROUP = pl.Schema({name: FACTS[name] for name in ("period", "event", "field")} 
 _LINE = pl.Schema({name: FACTS[name] for name in ("contract", "dimensions", "events", "value", "at")})
 _LINES = (
     "SELECT period, event, field, count(*), "
-    "string_agg(concat_ws(E'\\t', contract, dimensions, events, value_micros, at), E'\\n') "
+    "convert_to(string_agg(concat_ws(E'\\t', contract, dimensions, events, value_micros, at), E'\\n'), 'UTF8') "
     "FROM facts WHERE period BETWEEN %(first)s AND %(last)s {} GROUP BY period, event, field"
 )
 _FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)

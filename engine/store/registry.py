@@ -78,15 +78,15 @@ def all_contracts(
 
 def signed(cursor: Rows) -> pl.DataFrame:
     """All contracts by name, columns SIGNED. They come as one text, a line each, as facts do (engine.store.facts)."""
-    row = cursor.execute(_SIGNED).fetchone()
+    row = cursor.execute(_SIGNED, binary=True).fetchone()
     assert row is not None
     return SIGNED.to_frame() if row[0] is None else lines.read(row[0], SIGNED).sort("contract")
 
 
 _SIGNED = (
-    "SELECT string_agg(concat_ws(E'\\t', contract, partner, cooperation_model, rulebook, currency, valid_from, "
+    "SELECT convert_to(string_agg(concat_ws(E'\\t', contract, partner, cooperation_model, rulebook, currency, valid_from, "
     "coalesce(valid_to::text, ''), calendar, time_zone, coalesce(to_json(products)::text, ''), terminated::text, late_events), "
-    "E'\\n') FROM contracts"
+    "E'\\n'), 'UTF8') FROM contracts"
 )
 
 
