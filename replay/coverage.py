@@ -39,12 +39,8 @@ class Coverage:
     def __init__(self, known: Known, members: Members) -> None:
         self._known = known
         self._members = members
-        first = members.rows.unique(_ALIKE, keep="first", maintain_order=True)
-        numbered = first.select(*_ALIKE, pl.int_range(pl.len(), dtype=pl.UInt32).alias("alike"))
-        self._alike = list(Members(first).values())
-        self._numbers = members.rows.join(numbered, on=_ALIKE, how="left", nulls_equal=True, maintain_order="left")[
-            "alike"
-        ]
+        self._first = members.rows.unique(_ALIKE, keep="first", maintain_order=True)
+        self._alike = list(Members(self._first).values())
         self._made: dict[Sequence[int], Members] = {}
 
     def of(self, period: Period) -> Iterator[Covered]:
@@ -62,8 +58,9 @@ class Coverage:
             return self._members
         # Most periods have the same ones.
         if indexes not in self._made:
-            chosen = self._numbers.is_in(pl.Series(indexes, dtype=pl.UInt32).implode())
-            self._made[indexes] = Members(self._members.rows.filter(chosen))
+            alike = self._first[list(indexes)].select(_ALIKE)
+            rows = self._members.rows.join(alike, on=_ALIKE, how="semi", nulls_equal=True, maintain_order="left")
+            self._made[indexes] = Members(rows)
         return self._made[indexes]
 
     def _version(self, contract: Contract, period: Period) -> Rulebook | None:

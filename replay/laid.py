@@ -38,5 +38,7 @@ def laid_out(known: Known, facts: pl.DataFrame, names: Iterable[str] | None = No
 
 
 def _laid(members: Members, facts: pl.DataFrame) -> Laid:
+    if facts["period"].n_unique() == 1:
+        return Laid(members, {facts["period"][0]: facts.select(FACTS.names())})
     by_period = facts.partition_by("period", as_dict=True, include_key=False)
     return Laid(members, {key[0]: frame.select(FACTS.names()) for key, frame in by_period.items()})

@@ -59,8 +59,8 @@ class Members(Mapping[str, Contract]):
         return self._where(pl.col("rulebook") != rulebook)
 
     def _where(self, condition: pl.Expr) -> Members:
-        rows = self.rows.filter(condition)
-        return self if rows.height == self.rows.height else Members(rows)
+        chosen = self.rows.select(condition).to_series()
+        return self if chosen.all() else Members(self.rows.filter(chosen))
 
 
 def _row(contract: Contract) -> tuple[object, ...]:
