@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -171,12 +171,11 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
     return Known(Members(known_contracts), books, texts, overrides, published, facts, services, deposits)
 
 
-def together(known: Known, names: Sequence[str]) -> set[str]:
+def together(known: Known, members: Members) -> set[str]:
     """The rulebooks among those of the contracts under which contracts have to be settled together, in any version."""
-    chosen = known.contracts.only(names).rows["rulebook"].unique()
     return {
         name
-        for name in chosen
+        for name in members.rows["rulebook"].unique()
         if (found := known.rulebooks.get(name))
         and any(
             contents.looks_across or contents.assessment is not None

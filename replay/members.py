@@ -34,6 +34,9 @@ class Members(Mapping[str, Contract]):
         """Sorted."""
         return list(self._each) if "_each" in vars(self) else self.rows["contract"].to_list()
 
+    def __reduce__(self) -> tuple[type[Members], tuple[pl.DataFrame]]:
+        return Members, (self.rows,)
+
     def __getitem__(self, name: str) -> Contract:
         return self._each[name]
 
@@ -50,9 +53,9 @@ class Members(Mapping[str, Contract]):
     def without(self, names: Collection[str]) -> Members:
         return self._where(~pl.col("contract").is_in(list(names))) if names else self
 
-    def under(self, rulebook: str) -> Members:
-        """Those that the rulebook settles."""
-        return self._where(pl.col("rulebook") == rulebook)
+    def under(self, *rulebooks: str) -> Members:
+        """Those that any of the rulebooks settles."""
+        return self._where(pl.col("rulebook").is_in(rulebooks))
 
     def beside(self, rulebook: str) -> Members:
         """Those that others settle."""

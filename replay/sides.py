@@ -40,7 +40,7 @@ class Sides(NamedTuple):
     @property
     def across(self) -> bool:
         """Whether contracts are settled together, without the version or with it."""
-        return bool(together(self.after, self.names))
+        return bool(together(self.after, self.after.contracts.only(self.names)))
 
 
 class Amounts(NamedTuple):

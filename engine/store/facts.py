@@ -87,7 +87,8 @@ def all_live(cursor: Rows, contracts: Sequence[str] | None = None, since: date |
     named = {"contracts": None if contracts is None else list(contracts)}
     found = [FACTS.to_frame()]
     for first, last in spans:
-        rows = cursor.execute(query, {**named, "first": first, "last": last}, binary=True)
+        # Not prepared: how best to read depends on the span and the contracts.
+        rows = cursor.execute(query, {**named, "first": first, "last": last}, prepare=False, binary=True)
         found.append(_read(rows.fetchall()))
     return pl.concat(found)
 
