@@ -147,8 +147,8 @@ def _chosen(everything: Known, names: Sequence[str]) -> list[str] | None:
             raise UnknownContract(
                 f"contract {name} is not signed at that position; settle contract list shows those that are"
             )
-    across = together(everything, names)
-    return sorted({*names, *(name for name, each in everything.contracts.items() if each.rulebook in across)})
+    across = together(everything, everything.contracts.only(names))
+    return sorted({*names, *everything.contracts.under(*across)})
 
 
 def _compared(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -13,7 +13,7 @@ import polars as pl
 from engine.aggregates import rulebook as rulebooks
 from engine.aggregates.refusal import Refused
 from engine.facts import Grain
-from engine.period import Period
+from engine.period import Calendar, Period
 from engine.projections.facts import FACTS
 from engine.rules.model import Rulebook
 from engine.store import facts as fact_store
@@ -25,6 +25,7 @@ from replay.again import check_archive
 from replay.apart import Spread, here
 from replay.archive.reading import Archive
 from replay.known import Known
+from replay.members import Members
 from replay.recompute import AMOUNTS
 from replay.sides import Amounts, Sides, amounts, in_parts
 
@@ -82,34 +83,34 @@ def compare(
     before = known.live(cursor)
     _check(before.rulebooks.get(book.rulebook), book)
     after = before.with_candidate(book, text)
-    names = sorted(name for name, each in after.contracts.items() if each.rulebook == book.rulebook)
-    others = sorted(after.contracts.keys() - set(names))
-    untouched = _settles(after, others)
-    assert _settles(before, others) == untouched, "another rulebook is touched"
+    own, others = after.contracts.under(book.rulebook), after.contracts.beside(book.rulebook)
+    assert _of_others(before, book) == _of_others(after, book), "another rulebook is touched"
     source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
     since = max(first.first, book.valid_from) if first is not None else book.valid_from
     needed = None if _looks_back(after, book.rulebook) else since
-    facts = fact_store.all_live(cursor, since=needed, rulebook=book.rulebook)
+    facts = fact_store.all_live(cursor, own.names if others else None, since=needed)
     closed = statement_store.closed(cursor, rulebook=book.rulebook, since=since)
     end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
     position = recorder.last_position(cursor)
-    sides = Sides(before, after, tuple(names), since, end, position, source.events)
+    sides = Sides(before, after, tuple(own.names), since, end, position, source.events)
     found = _amounts(cursor, sides, facts, archive, spread)
-    changed = _changed(after, closed, found.was, found.now)
+    both = _beside(found.was, found.now)
+    moving = both.filter(pl.col("before").ne_missing(pl.col("after")))
+    changed = _changed(own, closed, moving)
     gone = changed.filter((pl.col("kind") == "payable") & pl.col("after").is_null()).height
     return Comparison(
         book.rulebook,
         book.version,
         position,
         source,
-        len(names),
+        len(own),
         since,
         found.now.filter(pl.col("kind") == "payable").height + gone,
         changed,
         _totals(found.was, found.now),
-        *_same(changed, found.was, found.now),
+        *_same(both, moving),
         len(others),
-        untouched,
+        _settles(after, others),
         dict(sorted(found.refused.items())),
     )
 
@@ -144,9 +145,9 @@ def _looks_back(everything: Known, rulebook: str) -> bool:
     versions = everything.rulebooks[rulebook].versions
     books = [everything.book(rulebook, version.version) for version in versions]
     stated = [contents for book in books for contents in (book, *(era.contents for era in book.eras))]
-    calendars = {each.calendar for each in everything.contracts.values() if each.rulebook == rulebook}
+    calendars = everything.contracts.under(rulebook).rows["calendar"].unique()
     first = versions[-1].valid_from
-    within = any(Period.containing(first, calendar).first != first for calendar in calendars)
+    within = any(Period.containing(first, Calendar(calendar)).first != first for calendar in calendars)
     return within or any(each.carries or any(step.clawback for step in each.waterfall) for each in stated)
 
 
@@ -165,60 +166,57 @@ def _end(facts: pl.DataFrame) -> date:
     return date.min if last is None else date.fromordinal(last.toordinal() + 1)  # type: ignore[union-attr]
 
 
-def _settles(everything: Known, others: Iterable[str]) -> str:
+def _of_others(everything: Known, book: Rulebook) -> dict[str, rulebooks.Rulebook]:
+    return {name: found for name, found in everything.rulebooks.items() if name != book.rulebook}
+
+
+def _settles(everything: Known, others: Members) -> str:
     """The digest of all that settles these contracts: outcomes follow from it and from the facts alone."""
     books = {
         name: ",".join(f"{version.valid_from} {version.digest}" for version in found.versions)
         for name, found in everything.rulebooks.items()
     }
-    under = ((name, everything.contracts[name].rulebook) for name in others)
-    return sha256("\n".join(f"{name} {book} {books.get(book, '')}" for name, book in under).encode()).hexdigest()
+    said = pl.col("rulebook").replace_strict(books, default="", return_dtype=pl.String)
+    lines = others.rows.select(pl.format("{} {} {}", "contract", "rulebook", said).str.join("\n")).item()
+    return sha256(lines.encode()).hexdigest()
 
 
 _KEY = ["contract", "period", "kind", "name", "unit"]
 
 
-def _changed(
-    everything: Known, closed: Mapping[tuple[str, str], date], was: pl.DataFrame, now: pl.DataFrame
-) -> pl.DataFrame:
-    differ = (
-        _beside(was, now)
-        .filter(pl.col("before").ne_missing(pl.col("after")))
-        .with_columns((pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved"))
-    )
-    names = differ["contract"].unique().to_list()
-    partners = pl.DataFrame(
-        {"contract": names, "partner": [everything.contracts[name].partner for name in names]},
-        schema={"contract": pl.String, "partner": pl.String},
-    )
+def _changed(own: Members, closed: Mapping[tuple[str, str], date], moving: pl.DataFrame) -> pl.DataFrame:
     stated = pl.DataFrame(list(closed), schema={"contract": pl.String, "period": pl.String}, orient="row")
     return (
-        differ.join(partners, on="contract", how="left")
-        .join(stated.with_columns(closed=True), on=["contract", "period"], how="left")
-        .with_columns(pl.col("closed").fill_null(value=False))
+        moving.join(own.rows.select("contract", "partner"), on="contract", how="left", maintain_order="left")
+        .join(stated.with_columns(closed=True), on=["contract", "period"], how="left", maintain_order="left")
+        .with_columns(
+            pl.col("closed").fill_null(value=False),
+            (pl.col("after").fill_null(0) - pl.col("before").fill_null(0)).alias("moved"),
+        )
         .select("partner", *_KEY, "closed", "before", "after", "moved")
-        .sort("partner", *_KEY)
+        .sort("partner", maintain_order=True)
     )
 
 
 def _beside(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    """Each amount with and without the version: `before` and `after`."""
+    """Each amount with and without the version: _KEY, `before` and `after`, in order."""
     was, now = was.rename({"amount": "before"}), now.rename({"amount": "after"})
     if was.select(_KEY).equals(now.select(_KEY)):
-        return was.hstack([now["after"]])
-    return was.join(now, on=_KEY, how="full", coalesce=True, nulls_equal=True)
+        both = was.hstack([now["after"]])
+    else:
+        both = was.join(now, on=_KEY, how="full", coalesce=True, nulls_equal=True)
+    # Amounts come a line after the other, each of one contract after the other: one quick sort leaves little to the next.
+    return both.sort("contract", maintain_order=True).sort(*_KEY, "before")
 
 
-def _same(changed: pl.DataFrame, was: pl.DataFrame, now: pl.DataFrame) -> tuple[int, str]:
-    """How many statements do not move, and the digest of their amounts: computed on both sides, it is one."""
-    moved = changed.select("contract", "period").unique()
-    digests, number = [], 0
-    for side in (was, now):
-        kept = side.join(moved, on=["contract", "period"], how="anti").sort(AMOUNTS.names())
-        number = kept.filter(pl.col("kind") == "payable").height
-        digests.append(sha256(kept.write_csv().encode()).hexdigest())
-    assert digests[0] == digests[1], "a statement moves that is not told"
-    return number, digests[0]
+def _same(both: pl.DataFrame, moving: pl.DataFrame) -> tuple[int, str]:
+    """How many statements do not move, and the digest of their amounts, which with the version and without are the same."""
+    moved = moving.select("contract", "period").unique()
+    kept = both.join(moved, on=["contract", "period"], how="anti", maintain_order="left") if moved.height else both
+    assert kept["before"].equals(kept["after"]), "a statement moves that is not told"
+    amounts_ = kept.rename({"before": "amount"}).select(AMOUNTS.names())
+    number = kept.filter(pl.col("kind") == "payable").height
+    return number, sha256(amounts_.write_csv().encode()).hexdigest()
 
 
 def _totals(was: pl.DataFrame, now: pl.DataFrame) -> dict[str, tuple[Decimal, Decimal]]:

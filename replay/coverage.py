@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date
-from operator import attrgetter
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -13,67 +11,60 @@ from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.period import Period
-from engine.rules.columns.frames import CONTRACTS
 from engine.rules.model import Rulebook
 from replay.known import Known
+from replay.members import Members
 
-_NAMED = pl.Schema({name: CONTRACTS[name] for name in ("contract", "partner", "begins")})
+_ALIKE = ["valid_from", "valid_to", "currency"]
 
 
 class Covered(NamedTuple):
-    """Contracts that a version settles in a period, by name, sorted; and as rows: contract, partner and begins."""
+    """Contracts that a version settles in a period."""
 
     rulebook: Rulebook
-    contracts: Mapping[str, Contract]
-    rows: pl.DataFrame
+    contracts: Members
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """Contract, partner and begins of each."""
+        return self.contracts.rows.select("contract", "partner", pl.col("valid_from").alias("begins"))
 
     def without(self, names: Collection[str]) -> Covered:
-        if not names:
-            return self
-        return _covered(self.rulebook, (each for name, each in self.contracts.items() if name not in names))
+        return Covered(self.rulebook, self.contracts.without(names))
 
 
 class Coverage:
     """Of contracts of one rulebook and calendar, for one period after the other."""
 
-    def __init__(self, known: Known, members: Iterable[Contract]) -> None:
+    def __init__(self, known: Known, members: Members) -> None:
         self._known = known
-        self._alike: dict[tuple[date, date | None, str], list[Contract]] = {}
-        for each in members:
-            self._alike.setdefault((each.valid_from, each.valid_to, each.currency), []).append(each)
-        self._made: dict[tuple[int, Sequence[int]], Covered] = {}
+        self._members = members
+        self._first = members.rows.unique(_ALIKE, keep="first", maintain_order=True)
+        self._alike = list(Members(self._first).values())
+        self._made: dict[Sequence[int], Members] = {}
 
     def of(self, period: Period) -> Iterator[Covered]:
         by_version: dict[int, tuple[Rulebook, list[int]]] = {}
-        for index, alike in enumerate(self._alike.values()):
-            if contracts.in_force(alike[0], period.first, period.end):
-                book = self._version(alike[0], period)
+        for index, alike in enumerate(self._alike):
+            if contracts.in_force(alike, period.first, period.end):
+                book = self._version(alike, period)
                 if book is not None:
                     by_version.setdefault(book.version, (book, []))[1].append(index)
         for book, indexes in by_version.values():
-            # Most periods have the same ones.
-            key = (book.version, tuple(indexes))
-            if key not in self._made:
-                groups = list(self._alike.values())
-                chosen = [each for index in indexes for each in groups[index]]
-                self._made[key] = _covered(book, sorted(chosen, key=attrgetter("contract")))
-            yield self._made[key]
+            yield Covered(book, self._of(tuple(indexes)))
+
+    def _of(self, indexes: Sequence[int]) -> Members:
+        if len(indexes) == len(self._alike):
+            return self._members
+        # Most periods have the same ones.
+        if indexes not in self._made:
+            alike = self._first[list(indexes)].select(_ALIKE)
+            rows = self._members.rows.join(alike, on=_ALIKE, how="semi", nulls_equal=True, maintain_order="left")
+            self._made[indexes] = Members(rows)
+        return self._made[indexes]
 
     def _version(self, contract: Contract, period: Period) -> Rulebook | None:
         try:
             return self._known.settled_by(contract, period)
         except Refused:
             return None
-
-
-def _covered(book: Rulebook, members: Iterable[Contract]) -> Covered:
-    named = {each.contract: each for each in members}
-    rows = pl.DataFrame(
-        {
-            "contract": list(named),
-            "partner": [each.partner for each in named.values()],
-            "begins": [each.valid_from for each in named.values()],
-        },
-        schema=_NAMED,
-    )
-    return Covered(book, named, rows)

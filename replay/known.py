@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -39,6 +39,7 @@ from engine.store import assessments, rates, registry, relations
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 from engine.store.registry import TERMS, terms_of
+from replay.members import Members
 
 
 class Known(NamedTuple):
@@ -48,7 +49,7 @@ class Known(NamedTuple):
     contract.
     """
 
-    contracts: Mapping[str, Contract]
+    contracts: Members
     rulebooks: Mapping[str, rulebooks.Rulebook]
     texts: Mapping[tuple[str, int], str]
     overrides: Mapping[tuple[str, str, str], str]
@@ -113,7 +114,7 @@ def live(cursor: Rows) -> Known:
     for each in relations.listed(cursor, "service"):
         services.setdefault(each.state.contract, {})[each.id] = each.state
     return Known(
-        {each.contract: each for each in registry.all_contracts(cursor)},
+        Members(registry.signed(cursor)),
         published,
         texts,
         assessments.all_overrides(cursor),
@@ -126,7 +127,7 @@ def live(cursor: Rows) -> Known:
 
 def nothing() -> Known:
     """What is known before the first event."""
-    return Known({}, {}, {}, {}, {}, partner_facts.FACTS.to_frame())
+    return Known(Members({}), {}, {}, {}, {}, partner_facts.FACTS.to_frame())
 
 
 def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int, before: Known | None = None) -> Known:
@@ -170,7 +171,7 @@ def of(told: Iterable[tuple[int, Event]], *, position: int, rules_position: int,
     known_contracts |= _left(known_contracts, services, stepped)
     zones = {name: each.time_zone for name, each in known_contracts.items()}
     facts = partner_facts.merged(pl.concat([before.partner_facts, partner_facts.fold(counted, zones)]))
-    return Known(known_contracts, books, texts, overrides, published, facts, services, deposits)
+    return Known(Members(known_contracts), books, texts, overrides, published, facts, services, deposits)
 
 
 def _left(
@@ -183,12 +184,11 @@ def _left(
     }
 
 
-def together(known: Known, names: Sequence[str]) -> set[str]:
+def together(known: Known, members: Members) -> set[str]:
     """The rulebooks among those of the contracts under which contracts have to be settled together, in any version."""
-    chosen = {known.contracts[name].rulebook for name in names}
     return {
         name
-        for name in chosen
+        for name in members.rows["rulebook"].unique()
         if (found := known.rulebooks.get(name))
         and any(
             contents.looks_across or contents.assessment is not None

@@ -13,13 +13,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.facts import PARTNER_FIELDS, PRIMARY_FIELD
 from engine.language.columns import WORKING
 from engine.outcomes import Balance, Score
 from engine.period import Calendar, Period
-from engine.projections import facts as projection
 from engine.rules.columns.frames import CARRIED, FACTS, PARTNER_FACTS, Frames, Origins, cohort_of
 from engine.rules.given import Final, Given
 from engine.rules.model import Rulebook
@@ -29,6 +27,8 @@ from engine.settlement.gathering import EarlierPeriodOpen
 from engine.settlement.statements import Lines, finished
 from replay.coverage import Coverage, Covered
 from replay.known import RATE_DAYS_MAX, Known
+from replay.laid import Laid, laid_out
+from replay.members import Members
 from replay.unsettled import unsettled
 
 _PRIMARY = PRIMARY_FIELD | {event: fields[0] for event, fields in PARTNER_FIELDS.items()}
@@ -38,7 +38,6 @@ _IS_PRIMARY = pl.any_horizontal(
     for field in sorted(set(_PRIMARY.values()))
 )
 _NO_CARRIED = CARRIED.to_frame()
-_FACTS = projection.FACTS
 
 
 # `kind` is line, payable, share, or final (what a final statement clears); `unit` a currency, quantity or number.
@@ -63,7 +62,7 @@ class Settlement(NamedTuple):
 
     rulebook: Rulebook
     period: Period
-    contracts: Mapping[str, Contract]
+    contracts: Members
     frames: Frames
     found: Found
     left: pl.DataFrame
@@ -128,41 +127,24 @@ def recomputed(
     `facts` has the columns of engine.projections.facts.FACTS, of those contracts. Contracts that are settled together must
     all be there.
     """
-    chosen = [
-        known.contracts[name]
-        for name in sorted(known.contracts if names is None else set(names) & known.contracts.keys())
-    ]
-    groups: dict[tuple[str, Calendar], list[Contract]] = {}
-    for each in chosen:
-        groups.setdefault((each.rulebook, each.calendar), []).append(each)
-    by_group = _by_group(facts, groups)
-    for key, members in sorted(groups.items()):
-        own = by_group.get(key, _FACTS.to_frame())
-        by_period = own.partition_by("period", as_dict=True, include_key=False)
-        chain = _Chain(known, members, {key[0]: frame for key, frame in by_period.items()})
-        yield from chain.run(end, first)
+    yield from settled_from(laid_out(known, facts, names), known, end, first)
 
 
-def _by_group(
-    facts: pl.DataFrame, groups: Mapping[tuple[str, Calendar], Sequence[Contract]]
-) -> dict[tuple[str, Calendar], pl.DataFrame]:
-    if len(groups) == 1:
-        return dict.fromkeys(groups, facts)
-    names = {
-        name: pl.DataFrame({"contract": [each.contract for each in members]}, schema={"contract": pl.String})
-        for name, members in groups.items()
-    }
-    return {name: facts.join(own, on="contract", how="semi") for name, own in names.items()}
+def settled_from(laid: Iterable[Laid], known: Known, end: date, first: date | None = None) -> Iterator[Settlement]:
+    """As `recomputed`."""
+    for each in laid:
+        yield from _Chain(known, each).run(end, first)
 
 
 class _Chain:
     """The contracts of one rulebook and calendar on their way through the periods."""
 
-    def __init__(self, known: Known, members: Sequence[Contract], facts: Mapping[date, pl.DataFrame]) -> None:
+    def __init__(self, known: Known, laid: Laid) -> None:
         self._known = known
-        self._members = members
-        self._coverage = Coverage(known, members)
-        self._facts = facts
+        self._members = laid.members
+        self._coverage = Coverage(known, laid.members)
+        self._facts = laid.facts
+        self._memos = laid.memos
         self._left = _NO_CARRIED
         self._scores: dict[str, Score] = {}
         self._failed: dict[str, Refused] = {}
@@ -172,17 +154,18 @@ class _Chain:
         self._claws = any(step.clawback is not None for contents in stated for step in contents.waterfall)
 
     def _books(self) -> Iterator[Rulebook]:
-        name = self._members[0].rulebook
+        name = self._members.rows["rulebook"][0]
         found = self._known.rulebooks.get(name)
         for version in found.versions if found else ():
             yield self._known.book(name, version.version)
 
     def run(self, end: date, since: date | None) -> Iterator[Settlement]:
-        first = min(each.valid_from for each in self._members)
-        last = max((each.valid_to or date.max for each in self._members), default=date.max)
-        period = Period.containing(first, self._members[0].calendar)
+        first, last, calendar = self._members.rows.select(
+            pl.col("valid_from").min(), pl.col("valid_to").fill_null(date.max).max(), pl.col("calendar").first()
+        ).row(0)
+        period = Period.containing(first, Calendar(calendar))
         if self._carries:
-            waiting = unsettled(self._known, (each.contract for each in self._members), None, end)
+            waiting = unsettled(self._known, self._members, None, end)
             self._failed = {each.contract: _needed(each.contract, each.period, each.why) for each in waiting}
         if since is not None and not self._carries and not self._claws and period.end <= since:
             period = Period.containing(since, period.calendar)
@@ -200,7 +183,7 @@ class _Chain:
 
     def _settled(self, covered: Covered, period: Period) -> Settlement:
         book = covered.rulebook
-        failed = {name: self._failed[name] for name in sorted(self._failed.keys() & covered.contracts.keys())}
+        failed = {name: self._failed[name] for name in sorted(self._failed) if name in covered.contracts}
         if failed and belong_together(book.on(period.first)):
             # All or none: what one of them lacks, the others cannot be settled without.
             name, why = next(iter(failed.items()))
@@ -212,8 +195,8 @@ class _Chain:
         found = found._replace(refused=found.refused | failed)
         passed = _passed_on(book, period, frames.carried, found)
         # Only contracts with services can end with a final statement.
-        served = self._known.services.keys() & covered.contracts.keys()
-        named = {name: self._known.final(covered.contracts[name], period) for name in sorted(served)}
+        served = [name for name in sorted(self._known.services) if name in covered.contracts]
+        named = {name: self._known.final(covered.contracts[name], period) for name in served}
         finals = {name: final for name, final in named.items() if final is not None}
         return Settlement(book, period, covered.contracts, frames, found, pl.concat([found.carried, passed]), finals)
 
@@ -223,9 +206,9 @@ class _Chain:
         before = {name: score.grade for name, score in self._scores.items()} | given_before
         frame = covered.rows.with_columns(_graded("grade", given), _graded("grade_before", before))
         own = self._facts.get(period.first)
-        parts = [] if own is None else [_of(own, frame, is_all=is_all).select(FACTS.names())]
+        parts = [] if own is None else [_of(own, frame, is_all=is_all)]
         parts += self._named_facts(frame, period)
-        facts = pl.concat(parts) if parts else FACTS.to_frame()
+        facts = parts[0] if len(parts) == 1 else pl.concat([FACTS.to_frame(), *parts])
         carried = _of(self._left, frame, is_all=is_all)
         publishers = {s.rule.publisher for s in book.on(period.first).waterfall if isinstance(s.rule, Convert)}
         given_rates = self._known.rates_for(publishers, period.first - RATE_DAYS_MAX, period.end) if publishers else ()
@@ -235,7 +218,14 @@ class _Chain:
             partner_facts = self._partner_facts(partners, period)
             overrides = {name: given[name] for name in partners if name in given}
         return Frames(
-            frame, facts, carried, given_rates, tuple(self._origins(book, facts, period)), partner_facts, overrides
+            frame,
+            facts,
+            carried,
+            given_rates,
+            tuple(self._origins(book, facts, period)),
+            partner_facts,
+            overrides,
+            self._memos.get(period.first),
         )
 
     def _overrides(self, scorecard: str, period: Period) -> dict[str, str]:

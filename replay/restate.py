@@ -92,9 +92,9 @@ def _parts(restated: Sequence[Restated]) -> Iterator[list[str]]:
 def _computed(cursor: Rows, names: Sequence[str] | None, approval: Approval | None) -> Outcome:
     """What differs now from the latest versions of closed statements."""
     everything = known.live(cursor)
-    chosen = sorted(everything.contracts) if names is None else [n for n in names if n in everything.contracts]
-    across = known.together(everything, chosen)
-    chosen = sorted({*chosen, *(name for name, each in everything.contracts.items() if each.rulebook in across)})
+    asked = everything.contracts if names is None else everything.contracts.only(names)
+    across = known.together(everything, asked)
+    chosen = sorted({*asked, *everything.contracts.under(*across)})
     closed = statement_store.closed(cursor, None if names is None else chosen)
     if not closed:
         return Outcome((), (), (), 0)

@@ -5,6 +5,7 @@ Where the rulebook settles contracts together, a part gives its facts alone, whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from replay.apart import Spread
 from replay.archive.reading import Archive
 from replay.archive.segments import bucket_of
 from replay.known import Known, together
-from replay.recompute import AMOUNTS, recomputed
+from replay.laid import Laid, laid_out
+from replay.recompute import AMOUNTS, settled_from
 from replay.spread import tails
 from replay.unsettled import unsettled
 
@@ -38,7 +40,7 @@ class Sides(NamedTuple):
     @property
     def across(self) -> bool:
         """Whether contracts are settled together, without the version or with it."""
-        return bool(together(self.after, self.names))
+        return bool(together(self.after, self.after.contracts.only(self.names)))
 
 
 class Amounts(NamedTuple):
@@ -51,18 +53,19 @@ class Amounts(NamedTuple):
 
 def amounts(sides: Sides, facts: pl.DataFrame, finer: pl.DataFrame, names: tuple[str, ...]) -> Amounts:
     """Of the contracts, which are all or stand alone. `finer` are the facts as the version asks for them."""
-    was, _ = _side(sides, sides.before, facts, names)
-    now, refused = _side(sides, sides.after, finer, names)
+    laid = laid_out(sides.before, facts, names)
+    if finer is facts:
+        laid = [each.remembering() for each in laid]
+    was, _ = _side(sides, sides.before, laid)
+    now, refused = _side(sides, sides.after, laid if finer is facts else laid_out(sides.after, finer, names))
     for each in unsettled(sides.after, names, sides.since, sides.end):
         refused[each.contract, str(each.period)] = str(each.why)
     return Amounts(was, now, refused)
 
 
-def _side(
-    sides: Sides, everything: Known, facts: pl.DataFrame, names: tuple[str, ...]
-) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
+def _side(sides: Sides, everything: Known, laid: Sequence[Laid]) -> tuple[pl.DataFrame, dict[tuple[str, str], str]]:
     frames, refused = [AMOUNTS.to_frame()], dict[tuple[str, str], str]()
-    for each in recomputed(everything, facts, sides.end, names, sides.since):
+    for each in settled_from(laid, everything, sides.end, sides.since):
         if each.period.end > sides.since:
             frames.append(each.amounts())
             refused |= {(name, str(each.period)): str(why) for name, why in each.found.refused.items()}

@@ -57,9 +57,9 @@ class Job(NamedTuple):
     @property
     def across(self) -> frozenset[str]:
         """The contracts that are settled in the second pass."""
-        chosen = [name for name in self.everything.contracts if self.names is None or name in self.names]
-        books = together(self.everything, chosen)
-        return frozenset(name for name in chosen if self.everything.contracts[name].rulebook in books)
+        every = self.everything.contracts
+        chosen = every if self.names is None else every.only(self.names)
+        return frozenset(chosen.under(*together(self.everything, chosen)))
 
 
 class Part(NamedTuple):

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
+import polars as pl
+
 from engine.aggregates import contract as contracts
 from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
@@ -27,14 +29,19 @@ class Unsettled(NamedTuple):
 def unsettled(known: Known, names: Iterable[str], first: date | None, end: date) -> Iterator[Unsettled]:
     """By contract, in order of time, the periods that end after `first` and begin before `end`."""
     # Versions of a rulebook have one currency, so what is settled from its first day on is settled for ever.
-    begins = {name: min(each.valid_from for each in book.versions) for name, book in known.rulebooks.items()}
-    currency = {name: book.versions[0].currency for name, book in known.rulebooks.items()}
-    for name in sorted(names):
-        each = known.contracts.get(name)
-        if each is None:
-            continue
-        if currency.get(each.rulebook) != each.currency or begins[each.rulebook] > each.valid_from:
-            yield from _of(known, each, first, end)
+    begins = [(name, min(each.valid_from for each in book.versions)) for name, book in known.rulebooks.items()]
+    settles = pl.DataFrame(
+        [(name, first_day, known.rulebooks[name].versions[0].currency) for name, first_day in begins],
+        schema={"rulebook": pl.String, "begins": pl.Date, "settles_in": pl.String},
+        orient="row",
+    )
+    doubtful = (
+        known.contracts.only(names)
+        .rows.join(settles, on="rulebook", how="left", maintain_order="left")
+        .filter(pl.col("currency").ne_missing(pl.col("settles_in")) | (pl.col("begins") > pl.col("valid_from")))
+    )
+    for name in doubtful["contract"]:
+        yield from _of(known, known.contracts[name], first, end)
 
 
 def _of(known: Known, contract: Contract, first: date | None, end: date) -> Iterator[Unsettled]:

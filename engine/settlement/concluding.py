@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from operator import itemgetter
 from typing import NamedTuple
 
 import polars as pl
@@ -76,27 +77,21 @@ _AMOUNTS = pl.Schema(
 
 
 def _amounts_in_columns(contents: Contents, settled: Settled) -> pl.DataFrame:
-    unit = constant(Decimal(1).scaleb(-minor_digits(settled.currency)))
+    """A line after the other, in the order of kind and name; of each the contracts in their order."""
+    currency = settled.currency
+    unit = constant(Decimal(1).scaleb(-minor_digits(currency)))
+    shares = settled.shares.select(pl.all().cast(WORKING) * unit)
     parts = [
-        *(
-            ("line", name, contents.units[name], column)
-            for name, column in zip(settled.lines.columns, settled.lines, strict=True)
-        ),
-        ("payable", "payable", settled.currency, settled.payable),
+        *(("line", line.name, contents.units[line.name], line) for line in settled.lines),
+        ("payable", "payable", currency, settled.payable),
+        *(("share", share.name, currency, share) for share in shares),
     ]
     frames = [
         pl.select(
             settled.contracts.alias("contract"), pl.lit(kind).alias("kind"), pl.lit(name).alias("name"),
             pl.lit(of).alias("unit"), column.alias("amount"),
         )
-        for kind, name, of, column in parts
-    ]  # fmt: skip
-    frames += [
-        pl.DataFrame({"contract": settled.contracts, "amount": column}).select(
-            "contract", pl.lit("share").alias("kind"), pl.lit(party).alias("name"), pl.lit(settled.currency).alias("unit"),
-            (pl.col("amount").cast(WORKING) * unit).alias("amount"),
-        )
-        for party, column in zip(settled.shares.columns, settled.shares, strict=True)
+        for kind, name, of, column in sorted(parts, key=itemgetter(0, 1))
     ]  # fmt: skip
     return pl.concat(frames)
 

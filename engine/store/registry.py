@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import polars as pl
 
 from engine import events
@@ -16,10 +17,15 @@ from engine.aggregates.rulebook import Rulebook, Version
 from engine.facts import Grain
 from engine.period import Calendar
 from engine.projections.facts import phases_text
-from engine.store import relations
+from engine.store import lines, relations
 from engine.store.database import Rows
 
 PARTNER = "partner"  # the kind of their relations
+# Contracts in columns: those of Contract. `products` is a JSON array, null where all are meant.
+SIGNED = pl.Schema(
+    dict.fromkeys(Contract._fields, pl.String())
+    | {"valid_from": pl.Date(), "valid_to": pl.Date(), "terminated": pl.Boolean(), "left_on": pl.Date()}
+)
 TERMS = pl.Schema(
     [
         ("contract", pl.String),
@@ -68,6 +74,26 @@ def all_contracts(
         (calendar, calendar, partner, partner, rulebook, rulebook),
     )
     return [_contract(row) for row in rows]
+
+
+def signed(cursor: Rows) -> pl.DataFrame:
+    """All contracts by name, columns SIGNED. They come as one text, a line each, as facts do (engine.store.facts)."""
+    row = cursor.execute(_SIGNED, binary=True).fetchone()
+    assert row is not None
+    return SIGNED.to_frame() if row[0] is None else lines.read(row[0], SIGNED).sort("contract")
+
+
+_SIGNED = (
+    "SELECT convert_to(string_agg(concat_ws(E'\\t', contract, partner, cooperation_model, rulebook, currency, valid_from, "
+    "coalesce(valid_to::text, ''), calendar, time_zone, coalesce(to_json(products)::text, ''), terminated::text, late_events, "
+    "coalesce(left_on::text, '')), E'\\n'), 'UTF8') FROM contracts"
+)
+
+
+def contract_of(row: tuple[Any, ...]) -> Contract:
+    """The contract of a row of SIGNED."""
+    products = None if row[9] is None else tuple(msgspec.json.decode(row[9], type=list[str]))
+    return Contract._make((*row[:7], _CALENDARS[row[7]], row[8], products, row[10], _POLICIES[row[11]], row[12]))
 
 
 # Looked up, since an enumeration's own call costs more than all the rest of a contract.

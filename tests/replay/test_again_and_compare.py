@@ -187,3 +187,31 @@ POOL_AND_GUARANTEE = """\
 %s  - {name: pool share, pool: {of: sales, by: uses}}
   - {name: due, guarantee: {of: pool share, minimum: 75, recoup_within: 2}, round: half_up}
 """
+
+
+PROVINCE = "  - {name: payable, amount: 50% * GD, round: half_up}\n"
+IN = ", GD: {event: billing.charged, sum: amount, where: {province: %s}}"
+
+
+def test_a_version_that_measures_other_facts_by_the_same_name_is_settled_from_those(store: Store) -> None:
+    steps = PROVINCE.replace("GD", "sales")
+    take(store, registered(), signed(valid_from="2026-10-01"), signed("C-2", valid_from="2026-11-01"))
+    take(store, book(PROVINCE, measures=IN % "GD"))
+    take(
+        store,
+        charge("1", "100", 10, attributes={"province": "GD"}),
+        charge("2", "10", 10, attributes={"province": "HN"}),
+    )
+    take(store, charge("3", "1", 11, "C-2", attributes={"province": "GD"}))
+    assert compared(store, book(PROVINCE, measures=IN % "GD", version=2)).changed.height == 0
+    other = compared(store, book(PROVINCE, measures=IN % "HN", version=2))
+    assert not other.source.events
+    assert other.totals["CNY"] == (Decimal("50.50"), Decimal(5))
+    assert other.changed.filter(kind="payable").select("contract", "period", "before", "after").rows() == [
+        ("C-1", "2026-10", Decimal(50), Decimal(5)),
+        ("C-2", "2026-11", Decimal("0.50"), Decimal(0)),
+    ]
+    assert compared(store, book(steps, measures=IN % "GD", version=2)).totals["CNY"] == (
+        Decimal("50.50"),
+        Decimal("55.50"),
+    )

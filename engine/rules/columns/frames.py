@@ -50,7 +50,8 @@ class Frames(NamedTuple):
     """All contracts of a rulebook in one period: the columns of CONTRACTS, FACTS and CARRIED, in any order of rows.
 
     `origins` are the earlier periods whose charges are returned in this one, for clawbacks. `partner_facts`
-    (PARTNER_FACTS) and `overrides` (the grade that a person gave, by partner) are for an assessment.
+    (PARTNER_FACTS) and `overrides` (the grade that a person gave, by partner) are for an assessment. `memo` keeps what is
+    measured, for another version of the rulebook that asks the same of the same facts.
     """
 
     contracts: pl.DataFrame
@@ -60,6 +61,16 @@ class Frames(NamedTuple):
     origins: tuple[Origins, ...] = ()
     partner_facts: pl.DataFrame = PARTNER_FACTS.to_frame()
     overrides: Mapping[str, str] = {}
+    memo: list[Measured] | None = None
+
+
+class Measured(NamedTuple):
+    """What was measured: of these contracts and facts, as `asked`; a row a contract, a column a measure."""
+
+    contracts: pl.Series
+    facts: pl.DataFrame
+    asked: tuple[object, ...]
+    values: pl.DataFrame
 
 
 class Origins(NamedTuple):
