@@ -27,8 +27,10 @@ CHUNK = 1_000_000
 _PROVINCES = ["GD", "HN", "SN", "BJ"]
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _YEAR = 365 * 86_400 - 1
+# A tenth of the contracts is settled by a rulebook of its own, as where an operator has several models of cooperation.
+BOOKS = ("carrier", "reseller")
 RULEBOOK = """\
-rulebook: carrier
+rulebook: {name}
 version: {version}
 valid_from: {valid_from}
 currency: CNY
@@ -55,12 +57,13 @@ def told() -> list[events.Event]:
         events.PartnerRegistered(id=f"p{n}", partner=f"P-{n}", name=f"Partner {n}", kind="agent", **about)
         for n in range(CONTRACTS // 4)
     ]
-    text = RULEBOOK.format(version=1, valid_from="2026-01-01", rate="50%")
-    found.append(events.RulebookPublished(id="r1", rulebook="carrier", version=1, text=text, **about))
+    for name in BOOKS:
+        text = RULEBOOK.format(name=name, version=1, valid_from="2026-01-01", rate="50%")
+        found.append(events.RulebookPublished(id=f"r {name}", rulebook=name, version=1, text=text, **about))
     found += [
         events.ContractSigned(
-            id=f"c{n}", contract=f"C-{n}", partner=f"P-{n // 4}", cooperation_model="revenue share", rulebook="carrier",
-            currency="CNY", valid_from=date(2026, 1, 1), calendar=Calendar.monthly, **about,
+            id=f"c{n}", contract=f"C-{n}", partner=f"P-{n // 4}", cooperation_model="revenue share",
+            rulebook=BOOKS[n % 10 == 9], currency="CNY", valid_from=date(2026, 1, 1), calendar=Calendar.monthly, **about,
         )
         for n in range(CONTRACTS)
     ]  # fmt: skip

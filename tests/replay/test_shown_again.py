@@ -184,7 +184,7 @@ def test_a_neighbour_whose_partner_is_merged_into_another_stays_what_it_was(stor
     take(store, charge("1", "100", 10), charge("2", "50", 10, "C-2"))
     take(store, message("advance.paid", "a", {"contract": "C-2", "amount": "80", "currency": "CNY"}))
     close(store, OCTOBER)
-    merged = {"partner": "P-2", "into": "P-1", "reason": "taken over", "author": "ann"}
+    merged = {"partner": "P-2", "into": "P-1", "reason": "taken over", "author": "ann", "approver": "bob"}
     assert take(store, message("partner.merged", "m", merged)).recorded == 1
     take(store, charge("late", "10", 10, "C-2"), charge("late2", "7", 10))
     assert payable(restate(store, NOW)) == [("C-1", "2026-10", "7.00")]

@@ -131,7 +131,7 @@ def test_a_payment_waits_until_the_account_is_approved_or_rejected(store: Store)
 def test_a_payment_waits_for_whoever_holds_it_one_after_the_other(store: Store) -> None:
     closed(store, registered("P-2"))
     take(store, PUBLISHED, CONFIRMED, INVOICED, partner_step("blocked", **BY), partner_step("blocked", "P-2", **BY))
-    take(store, PAID, partner_step("merged", into="P-2", **BY))
+    take(store, PAID, partner_step("merged", into="P-2", approver="Xu", **BY))
     # P-1 is paid as P-2 now: both blocks hold it, first that of P-1.
     take(store, partner_step("unblocked", "P-2", **BY), partner_step("blocked", "P-2", "again", **BY))
     assert kept(store) == [("suspended", "payout-held")]
