@@ -39,6 +39,7 @@ _ROOT = Path(__file__).parents[1]
 _SAMPLE = 1_000_000
 _PARTS = (10, 5, 2, 1)
 _DECEMBER = "2026-12-01"
+_TURNS = 10
 
 
 class Turn(NamedTuple):
@@ -101,7 +102,7 @@ def _stored(folder: Path, last: int) -> dict[str, Any]:
             for month in facts.sort("period").partition_by("period", maintain_order=True):
                 fact_store.add(cursor, month)  # one after the other, as a live store is told of them
         _say("comparing")
-        turns = {name: [_compared(store, name) for _ in range(3)] for name in archive_input.BOOKS}
+        turns = {name: [_compared(store, name) for _ in range(_TURNS)] for name in archive_input.BOOKS}
         return {"compare": turns} | _from_log(store, archive, everything)
 
 
