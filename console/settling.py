@@ -130,7 +130,8 @@ def print_note(note: dict[str, Any]) -> None:
     """How far the statement is on its way to the partner and to the bank."""
     told = [f"{note['state']} since {note['day']}"]
     if note["state"] not in {"paid", "settled"}:
-        days = {"dispute_until": "may be disputed up to", "pay_by": "to be paid by"}
+        days = {"dispute_until": "may be disputed up to"} if note["state"] in {"published", "disputed"} else {}
+        days |= {"pay_by": "to be paid by"}
         told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
     told += [_with_tax(note, each["currency"]) for each in note["taxes"]]
     out.print(f"note   {'; '.join(told)}", soft_wrap=True)
