@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from console.relating import BY, ON, record, state_of
+from console.relating import ON, By, record, state_of
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import period_of
 from consumers.commands import Asked, ask
@@ -22,7 +22,6 @@ app = typer.Typer(help="Scores on their way from computed to final.", no_args_is
 Scorecard = Annotated[str, typer.Argument(help="The rulebook that has the assessment.")]
 Period = Annotated[str, typer.Argument(metavar="PERIOD", help="2017-03, 2017-W09, 2017-Q1 or 2017.")]
 Partner = Annotated[str, typer.Argument(help="The partner's id.")]
-By = Annotated[str, BY]
 Reason = Annotated[str, typer.Option("--reason")]
 Time = Annotated[datetime | None, ON]
 AsJson = Annotated[bool, JSON]

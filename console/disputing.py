@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from console.relating import BY, Time, record
+from console.relating import By, Time, record
 from console.session import JSON, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
 from engine.events import joined
@@ -20,7 +20,6 @@ app = typer.Typer(help="Lines of statements on which partners' figures and ours 
 Contract = Annotated[str, typer.Argument(help="The contract's id.")]
 OfPeriod = Annotated[str, PERIOD]
 Line = Annotated[str, typer.Argument(help="The line's name.")]
-By = Annotated[str, BY]
 AsJson = Annotated[bool, JSON]
 Reason = Annotated[str, typer.Option("--reason")]
 

@@ -12,7 +12,7 @@ import yaml
 from rich.table import Table
 
 from console.partners import partner as known
-from console.relating import BY, ON, record
+from console.relating import ON, By, record
 from console.session import JSON, opened, out, print_json, refuse
 from console.taxing import Category, Rate, tax_of
 from console.taxing import Reason as TaxReason
@@ -22,7 +22,6 @@ from engine.store import registry
 
 Partner = Annotated[str, typer.Argument(help="The partner's id.")]
 Contact = Annotated[str, typer.Argument(help="The contact's id; it stays for ever, so no name or e-mail.")]
-By = Annotated[str, BY]
 Time = Annotated[datetime | None, ON]
 Reason = Annotated[str, typer.Option("--reason")]
 Country = Annotated[str | None, typer.Option("--country", help="Two letters, as in ISO 3166.")]

@@ -50,7 +50,7 @@ def published(what: str, command: StatementPublished, look: Look) -> StatementPu
     if not issued:
         raise StatementNotClosed(
             f"{what} is not closed; close it first (settle close {command.period}), and this message is recycled by itself",
-            waits_for=f"statement:{command.named}",
+            waits_for=f"statement:{joined(command.contract, command.period)}",
         )
     said: Mapping[str, Any] = msgspec.json.decode(issued[0].statement)
     end = Period.parse(command.period).end

@@ -12,7 +12,7 @@ from engine.store.database import Rows
 
 _decoder = msgspec.json.Decoder(Note)
 _UNSETTLED = (
-    'SELECT s.contract, s.period, s."end", c.partner, c.time_zone, c.cooperation_model, r.state, s.first, r.id '
+    'SELECT s.contract, s.period, s."end", c.time_zone, c.cooperation_model, r.state, s.first, r.id '
     "FROM statements s JOIN contracts c USING (contract)"
 )
 # The state is JSON without spaces, in which a quote within a text has a backslash before it.
@@ -22,12 +22,11 @@ _OPEN = (
 
 
 class Unsettled(NamedTuple):
-    """`note` is None where the statement was not published yet. Of an agent above (`note.agent`), `partner` is that agent."""
+    """`note` is None where the statement was not published yet."""
 
     contract: str
     period: str
     end: date
-    partner: str
     time_zone: str
     cooperation_model: str
     note: Note | None
@@ -43,7 +42,7 @@ def unsettled(cursor: Rows, day: date) -> list[Unsettled]:
         f"WHERE {_OPEN} ORDER BY contract, first, id NULLS FIRST",
         (day, day),
     ).fetchall()
-    return [Unsettled(*row[:7])._replace(note=_note(row[6])) for row in rows]
+    return [Unsettled(*row[:6])._replace(note=_note(row[5])) for row in rows]
 
 
 def _note(state: Any) -> Note | None:  # noqa: ANN401 - bytes, or nothing

@@ -35,7 +35,11 @@ class Payments:
             return
         deposits = [(at, event) for at, event in told if not isinstance(event, AdvancePaid)]
         advances = [(at, event) for at, event in told if isinstance(event, AdvancePaid)]
-        expected = Counter([*entries_told(deposits, _no_statement), *entries_paid(self._cursor, advances)])
+        try:
+            paid = entries_paid(self._cursor, advances)
+        except KeyError:  # a contract that the table has lost: its advances mean nothing that could be in the journal
+            paid = []
+        expected = Counter([*entries_told(deposits, _no_statement), *paid])
         found = Counter(journal.entries_at(self._cursor, [at for at, _ in told]))
         self._number += len(told)
         wrong = {each.position for each in (expected - found) + (found - expected)}

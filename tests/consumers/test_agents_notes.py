@@ -172,6 +172,16 @@ def test_an_agents_note_waits_for_that_of_the_partner_and_that_one_is_not_settle
     assert accounts(chain)["shares payable", "P-1"] == "-33.33"
 
 
+def test_an_agents_note_that_came_before_the_closing_is_tried_again_by_itself(chain: Store) -> None:
+    take(chain, step("published", "parent"))
+    assert kept(chain) == [("suspended", "statement-not-closed")]
+    run(chain, "2026-11-01")
+    assert kept(chain) == [("suspended", "not-there")]
+    take(chain, step("published"))
+    assert kept(chain) == []
+    assert notes(chain)["parent"] == ("P-2", "published", "66.67")
+
+
 def test_the_partner_cannot_be_named_as_an_agent_above_it(chain: Store) -> None:
     run(chain, "2026-11-01")
     take(chain, step("published", party="parent"))
