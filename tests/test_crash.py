@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -35,7 +36,8 @@ PARTITIONS = 4
 CONTRACTS = 60
 CHARGES = 28_000
 KILLS = 8
-WAIT_SECONDS_MAX = 60.0
+# Longer than the server lets a process hold the writers' lock that is frozen in a transaction (engine.store.database).
+WAIT_SECONDS_MAX = 120.0
 GROUP = TOPIC = "crashes"
 
 
@@ -136,6 +138,8 @@ def delay(worker: Worker, broker: Broker, store: Store, messages: int, start_ano
 def paused_between_batches(worker: Worker, store: Store) -> bool:
     """Where it holds no lock, so that the other can go on without it."""
     worker.signal(signal.SIGSTOP)
+    # Only from then on: until all its threads have stopped, one of them may still begin a transaction.
+    assert os.waitid(os.P_PID, worker.process.pid, os.WSTOPPED) is not None
     with store.reading() as cursor:
         (busy,) = cursor.execute(
             "SELECT count(*) FROM pg_stat_activity "
