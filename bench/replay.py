@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import date
 from operator import itemgetter
 from pathlib import Path
 from statistics import median
@@ -27,8 +28,8 @@ from consumers.ingest import ingest
 from engine import events
 from engine.rules.check import check
 from engine.settlement.recording import Message, Readable, Slice
+from engine.store import copies, intake, log, recorder
 from engine.store import facts as fact_store
-from engine.store import intake, log, recorder
 from engine.store.database import Store
 from replay import history, known
 from replay.archive.reading import Archive
@@ -101,6 +102,7 @@ def _stored(folder: Path, last: int) -> dict[str, Any]:
         with store.writing() as cursor:
             for month in facts.sort("period").partition_by("period", maintain_order=True):
                 fact_store.add(cursor, month)  # one after the other, as a live store is told of them
+        copies.keep(store, date(2027, 1, 1))  # as closing the year does
         _say("comparing")
         turns = {name: [_compared(store, name) for _ in range(_TURNS)] for name in archive_input.BOOKS}
         return {"compare": turns} | _from_log(store, archive, everything)

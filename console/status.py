@@ -103,14 +103,15 @@ def _print(told: dict[str, Any]) -> None:
 
 @verify.command("facts")
 def verify_facts(as_json: Annotated[bool, JSON] = False) -> None:
-    """Fold the whole log again and compare it with the live facts."""
+    """Fold the whole log again and compare it with the live facts, and those with their copies."""
     with opened() as store, bar("fold the log", None) as (progress, task):
         proof = facts.verify(
             store, lambda done, total: progress.update(task, completed=done, total=total, messages=done)
         )
     if as_json:
-        print_json({"positions": proof.positions, "facts": proof.facts, "equal": not proof.differences,
-                    "differences": [d._asdict() for d in proof.differences]})  # fmt: skip
+        print_json({"positions": proof.positions, "facts": proof.facts, "equal": proof.equal,
+                    "differences": [d._asdict() for d in proof.differences], "copies": proof.copies,
+                    "wrong_copies": [str(day) for day in proof.wrong_copies]})  # fmt: skip
     elif proof.differences:
         out.print(f"{len(proof.differences):,} facts differ from the log:")
         for d in proof.differences[:_DIFFERENCES_SHOWN]:
@@ -118,9 +119,14 @@ def verify_facts(as_json: Annotated[bool, JSON] = False) -> None:
                 f"  {d.whose} {d.first} {d.event} {d.field} {d.dimensions}: live {d.events_live:,} events, "
                 f"{d.value_live} micros; log {d.events_log:,} events, {d.value_log} micros"
             )  # fmt: skip
-    else:
+    elif proof.equal:
         out.print(f"{proof.positions:,} positions folded to {proof.facts:,} facts, equal to the live ones")
-    if proof.differences:
+    if proof.wrong_copies and not as_json:
+        out.print(
+            f"the copies of the facts of {len(proof.wrong_copies):,} periods are not what the facts are "
+            f"({proof.wrong_copies[0]} first); settle rebuild drops all copies, and settle close makes them anew"
+        )
+    if not proof.equal:
         raise typer.Exit(1)
 
 

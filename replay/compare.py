@@ -16,8 +16,7 @@ from engine.facts import Grain
 from engine.period import Calendar, Period
 from engine.projections.facts import FACTS
 from engine.rules.model import Rulebook
-from engine.store import facts as fact_store
-from engine.store import recorder
+from engine.store import copies, recorder
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history, known
@@ -88,11 +87,11 @@ def compare(
     source = _source(before.grain(book.rulebook), after.grain(book.rulebook))
     since = max(first.first, book.valid_from) if first is not None else book.valid_from
     needed = None if _looks_back(after, book.rulebook) else since
-    facts = fact_store.all_live(cursor, own.names if others else None, since=needed)
+    facts = copies.all_live(cursor, own.names if others else None, since=needed)
     closed = statement_store.closed(cursor, rulebook=book.rulebook, since=since)
     end = last.end if last is not None else max(_end(facts), *closed.values(), date.min)
     position = recorder.last_position(cursor)
-    sides = Sides(before, after, tuple(own.names), since, end, position, source.events)
+    sides = Sides(before, after, own, since, end, position, source.events)
     found = _amounts(cursor, sides, facts, archive, spread)
     both = _beside(found.was, found.now)
     moving = both.filter(pl.col("before").ne_missing(pl.col("after")))
@@ -131,12 +130,12 @@ def _check(published: rulebooks.Rulebook | None, book: Rulebook) -> None:
 
 def _amounts(cursor: Rows, sides: Sides, facts: pl.DataFrame, archive: Archive | None, spread: Spread) -> Amounts:
     if archive is None or (spread is here and not sides.finer):
-        finer = history.folded(cursor, sides.after, sides.position, sides.names) if sides.finer else facts
-        return amounts(sides, facts, finer, sides.names)
+        finer = history.folded(cursor, sides.after, sides.position, sides.contracts.names) if sides.finer else facts
+        return amounts(sides, facts, finer, sides.contracts)
     check_archive(cursor, archive)
     tail = FACTS.to_frame()
     if sides.finer:
-        tail = history.tail(cursor, sides.after, sides.position, archive, sides.names)
+        tail = history.tail(cursor, sides.after, sides.position, archive, sides.contracts.names)
     return in_parts(sides, facts, tail, archive, spread)
 
 

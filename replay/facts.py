@@ -1,8 +1,9 @@
-"""The proof that live facts are right: the whole log folded again, and compared."""
+"""The proof that live facts are right, and copies of them: the whole log folded again, and compared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import NamedTuple
 
 import polars as pl
@@ -10,7 +11,7 @@ import polars as pl
 from engine.events import decoded
 from engine.projections import partner_facts as partner_projection
 from engine.settlement.folding import fold_counted, fold_pages
-from engine.store import facts, log, partner_facts, recorder, registry
+from engine.store import copies, facts, log, partner_facts, recorder, registry
 from engine.store.database import Rows, Store
 
 
@@ -35,11 +36,17 @@ class Difference(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What was folded, and where live facts differ from it."""
+    """What was folded, and where live facts differ from it; how many periods have copies, and which of those differ from the facts."""
 
     positions: int
     facts: int
     differences: tuple[Difference, ...]
+    copies: int
+    wrong_copies: tuple[date, ...]
+
+    @property
+    def equal(self) -> bool:
+        return not self.differences and not self.wrong_copies
 
 
 def verify(store: Store, progress: Callable[[int, int], None] = lambda *_: None) -> Proof:
@@ -50,11 +57,18 @@ def verify(store: Store, progress: Callable[[int, int], None] = lambda *_: None)
         folded = fold_pages(_pages(cursor, last, partners, progress), lambda names: registry.terms(cursor, names))
         folded_partners = partner_projection.merged(pl.concat(partners))
         live, live_partners = facts.all_live(cursor), partner_facts.all_live(cursor)
+        made = copies.made(cursor)
+        wrong = [day for day, behind in sorted(made.items()) if not _is_copy(cursor, day, behind, live)]
     differences = [
         *_differences(_named(live), _named(folded)),
         *_differences(_named_by_partner(live_partners), _named_by_partner(folded_partners)),
     ]
-    return Proof(last, folded.height + folded_partners.height, tuple(differences))
+    return Proof(last, folded.height + folded_partners.height, tuple(differences), len(made), tuple(wrong))
+
+
+def _is_copy(cursor: Rows, day: date, behind: list[str], live: pl.DataFrame) -> bool:
+    copied = copies.live(cursor, day, behind)
+    return copied is not None and not any(_differences(_named(copied), _named(live.filter(pl.col("period") == day))))
 
 
 def _pages(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
 import polars as pl
 
 from engine.rules.columns.frames import FACTS, Measured
-from replay.known import Known
 from replay.members import Members
 
 
@@ -27,9 +26,8 @@ class Laid(NamedTuple):
         return self._replace(memos={first: [] for first in self.facts})
 
 
-def laid_out(known: Known, facts: pl.DataFrame, names: Iterable[str] | None = None) -> list[Laid]:
-    """The contracts (or all) with their facts, ready to be settled."""
-    chosen = known.contracts if names is None else known.contracts.only(names)
+def laid_out(chosen: Members, facts: pl.DataFrame) -> list[Laid]:
+    """The contracts with their facts, ready to be settled."""
     parts = chosen.rows.partition_by("rulebook", "calendar", as_dict=True)
     if len(parts) == 1:
         return [_laid(chosen, facts)]

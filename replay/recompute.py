@@ -127,7 +127,8 @@ def recomputed(
     `facts` has the columns of engine.projections.facts.FACTS, of those contracts. Contracts that are settled together must
     all be there.
     """
-    yield from settled_from(laid_out(known, facts, names), known, end, first)
+    chosen = known.contracts if names is None else known.contracts.only(names)
+    yield from settled_from(laid_out(chosen, facts), known, end, first)
 
 
 def settled_from(laid: Iterable[Laid], known: Known, end: date, first: date | None = None) -> Iterator[Settlement]:

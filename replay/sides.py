@@ -18,6 +18,7 @@ from replay.archive.reading import Archive
 from replay.archive.segments import bucket_of
 from replay.known import Known, together
 from replay.laid import Laid, laid_out
+from replay.members import Members
 from replay.recompute import AMOUNTS, settled_from
 from replay.spread import tails
 from replay.unsettled import unsettled
@@ -31,7 +32,7 @@ class Sides(NamedTuple):
 
     before: Known
     after: Known
-    names: tuple[str, ...]
+    contracts: Members
     since: date
     end: date
     position: int
@@ -40,7 +41,7 @@ class Sides(NamedTuple):
     @property
     def across(self) -> bool:
         """Whether contracts are settled together, without the version or with it."""
-        return bool(together(self.after, self.after.contracts.only(self.names)))
+        return bool(together(self.after, self.contracts))
 
 
 class Amounts(NamedTuple):
@@ -51,14 +52,14 @@ class Amounts(NamedTuple):
     refused: dict[tuple[str, str], str]
 
 
-def amounts(sides: Sides, facts: pl.DataFrame, finer: pl.DataFrame, names: tuple[str, ...]) -> Amounts:
-    """Of the contracts, which are all or stand alone. `finer` are the facts as the version asks for them."""
-    laid = laid_out(sides.before, facts, names)
+def amounts(sides: Sides, facts: pl.DataFrame, finer: pl.DataFrame, chosen: Members) -> Amounts:
+    """Of the chosen contracts, which are all or stand alone. `finer` are the facts as the version asks for them."""
+    laid = laid_out(chosen, facts)
     if finer is facts:
         laid = [each.remembering() for each in laid]
     was, _ = _side(sides, sides.before, laid)
-    now, refused = _side(sides, sides.after, laid if finer is facts else laid_out(sides.after, finer, names))
-    for each in unsettled(sides.after, names, sides.since, sides.end):
+    now, refused = _side(sides, sides.after, laid if finer is facts else laid_out(chosen, finer))
+    for each in unsettled(sides.after, chosen, sides.since, sides.end):
         refused[each.contract, str(each.period)] = str(each.why)
     return Amounts(was, now, refused)
 
@@ -75,7 +76,7 @@ def _side(sides: Sides, everything: Known, laid: Sequence[Laid]) -> tuple[pl.Dat
 def in_parts(sides: Sides, facts: pl.DataFrame, tail: pl.DataFrame, archive: Archive, spread: Spread) -> Amounts:
     """The same, a bucket a part. `tail` are the finer facts from behind the archive, where the version needs them."""
     if sides.across and not sides.finer:
-        return amounts(sides, facts, facts, sides.names)
+        return amounts(sides, facts, facts, sides.contracts)
     own, behind = tails(archive, facts), tails(archive, tail)
     parts = ((number, None if sides.across else own[number], behind[number]) for number in range(archive.buckets))
     found, apart = [Amounts(AMOUNTS.to_frame(), AMOUNTS.to_frame(), {})], [FACTS.to_frame()]
@@ -83,7 +84,7 @@ def in_parts(sides: Sides, facts: pl.DataFrame, tail: pl.DataFrame, archive: Arc
         found.append(one)
         apart.append(left)
     if sides.across:
-        return amounts(sides, facts, pl.concat(apart), sides.names)
+        return amounts(sides, facts, pl.concat(apart), sides.contracts)
     refused = {key: why for each in found for key, why in each.refused.items()}
     return Amounts(pl.concat(each.was for each in found), pl.concat(each.now for each in found), refused)
 
@@ -96,11 +97,11 @@ def bucket(
     `facts` are those of its contracts, None where they are settled in the second pass.
     """
     archive, sides = shared
-    names = tuple(name for name in sides.names if bucket_of(name, archive.buckets) == number)
+    chosen = sides.contracts.only(name for name in sides.contracts if bucket_of(name, archive.buckets) == number)
     finer = FACTS.to_frame() if facts is None else facts
     if sides.finer:
-        sealed = archive.facts(sides.after, number, to=sides.position, names=names)
+        sealed = archive.facts(sides.after, number, to=sides.position, names=chosen.names)
         finer = projection.merged(pl.concat([sealed, tail]))
     if facts is None:
         return Amounts(AMOUNTS.to_frame(), AMOUNTS.to_frame(), {}), finer
-    return amounts(sides, facts, finer, names), FACTS.to_frame()
+    return amounts(sides, facts, finer, chosen), FACTS.to_frame()

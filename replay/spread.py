@@ -83,7 +83,11 @@ def statements(job: Job, facts: pl.DataFrame, names: frozenset[str]) -> pl.DataF
             refused = [(name, each.period, why) for name, why in each.found.refused.items()]
             parts += [_statements(each), _refused(refused)]
     # Of a period that begins before `first` nothing is told, also where it ends after it.
-    own = (each for each in unsettled(job.everything, names, job.first, job.end) if each.period.first >= begins)
+    own = (
+        each
+        for each in unsettled(job.everything, job.everything.contracts.only(names), job.first, job.end)
+        if each.period.first >= begins
+    )
     return pl.concat([*parts, _refused(own)])
 
 

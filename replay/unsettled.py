@@ -5,7 +5,7 @@ They are in no settlement (replay.recompute), and told beside them, with the sen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from engine.aggregates.contract import Contract
 from engine.aggregates.refusal import Refused
 from engine.period import Period
 from replay.known import Known
+from replay.members import Members
 
 
 class Unsettled(NamedTuple):
@@ -26,8 +27,8 @@ class Unsettled(NamedTuple):
     why: Refused
 
 
-def unsettled(known: Known, names: Iterable[str], first: date | None, end: date) -> Iterator[Unsettled]:
-    """By contract, in order of time, the periods that end after `first` and begin before `end`."""
+def unsettled(known: Known, members: Members, first: date | None, end: date) -> Iterator[Unsettled]:
+    """Of the contracts, in order of time, the periods that end after `first` and begin before `end`."""
     # Versions of a rulebook have one currency, so what is settled from its first day on is settled for ever.
     begins = [(name, min(each.valid_from for each in book.versions)) for name, book in known.rulebooks.items()]
     settles = pl.DataFrame(
@@ -35,13 +36,11 @@ def unsettled(known: Known, names: Iterable[str], first: date | None, end: date)
         schema={"rulebook": pl.String, "begins": pl.Date, "settles_in": pl.String},
         orient="row",
     )
-    doubtful = (
-        known.contracts.only(names)
-        .rows.join(settles, on="rulebook", how="left", maintain_order="left")
-        .filter(pl.col("currency").ne_missing(pl.col("settles_in")) | (pl.col("begins") > pl.col("valid_from")))
+    doubtful = members.rows.join(settles, on="rulebook", how="left", maintain_order="left").filter(
+        pl.col("currency").ne_missing(pl.col("settles_in")) | (pl.col("begins") > pl.col("valid_from"))
     )
     for name in doubtful["contract"]:
-        yield from _of(known, known.contracts[name], first, end)
+        yield from _of(known, members[name], first, end)
 
 
 def _of(known: Known, contract: Contract, first: date | None, end: date) -> Iterator[Unsettled]:

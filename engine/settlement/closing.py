@@ -24,7 +24,7 @@ from engine.settlement.gathering import Group, gathered, of_rulebook
 from engine.settlement.issuing import issued_of, keep_closed
 from engine.settlement.keeping import balances_text, canonical, given_text
 from engine.settlement.statements import checked, count_events, count_streamed, ended_statement, found, statement_of
-from engine.store import intake, log, recorder, registry, suspense
+from engine.store import copies, intake, log, recorder, registry, suspense
 from engine.store import statements as statement_store
 from engine.store.database import Rows, Store
 
@@ -106,6 +106,8 @@ def close(
         done = Closed(done.closed + closed.closed, done.already + closed.already, done.refused + closed.refused)
         progress(done.closed + done.already + len(done.refused), len(chosen))
     completed = sealing.complete(store, period, now)
+    if contract is None:
+        copies.keep(store, period.end)
     return done._replace(root=completed.root if completed else None)
 
 

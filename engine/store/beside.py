@@ -10,14 +10,16 @@ import re
 import psycopg
 
 from engine.store.database import Rows
-from engine.store.schema import PROJECTIONS, SCHEMA, VERSION
+from engine.store.schema import COPIES, PROJECTIONS, SCHEMA, VERSION
 
 LIVE = SCHEMA
 NEXT = "settle_next"  # being made
 BEFORE = "settle_before"  # live until the last swap
 _ON_THE_WAY = "settle_on_the_way"
 
-TABLES: tuple[str, ...] = tuple(re.findall(r"^CREATE TABLE (\w+)", PROJECTIONS, re.MULTILINE))
+_TABLE = re.compile(r"^CREATE TABLE (\w+)", re.MULTILINE)
+TABLES: tuple[str, ...] = tuple(_TABLE.findall(PROJECTIONS))
+_WITH_COPIES = (*TABLES, *_TABLE.findall(COPIES))
 
 # Readers of a projection keep it from being exchanged. Shorter than the server's own search for deadlocks (1 s), so that
 # it is we who give way.
@@ -37,6 +39,7 @@ def make(cursor: Rows) -> None:
     cursor.execute(f"CREATE SCHEMA {NEXT}")
     cursor.execute(f"SET LOCAL search_path TO {NEXT}")
     cursor.execute(PROJECTIONS)
+    cursor.execute(COPIES)
     _bookmark_at(cursor, NEXT, 0)
     cursor.execute(f"SET LOCAL search_path TO {NEXT}, {SCHEMA}")
 
@@ -82,7 +85,7 @@ def hold_live(cursor: Rows) -> None:
     """
     cursor.execute(f"SET LOCAL lock_timeout = {_READERS_MILLISECONDS_MAX}")
     try:
-        cursor.execute(f"LOCK TABLE {', '.join(f'{LIVE}.{table}' for table in TABLES)} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(f"LOCK TABLE {', '.join(f'{LIVE}.{table}' for table in _WITH_COPIES)} IN ACCESS EXCLUSIVE MODE")
     except psycopg.errors.LockNotAvailable:
         raise InUse from None
 
@@ -94,7 +97,7 @@ def swap(cursor: Rows, incoming: str, position: int) -> None:
     """
     cursor.execute(f"CREATE SCHEMA {_ON_THE_WAY}")
     try:
-        for table in TABLES:
+        for table in _WITH_COPIES:
             cursor.execute(f"ALTER TABLE {LIVE}.{table} SET SCHEMA {_ON_THE_WAY}")
             cursor.execute(f"ALTER TABLE {incoming}.{table} SET SCHEMA {LIVE}")
         drop(cursor, incoming)

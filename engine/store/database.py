@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from engine.store.recorder import TABLE, LogRecorder
-from engine.store.schema import PROJECTIONS, SCHEMA, SOURCES, VERSION
+from engine.store.schema import COPIES, PROJECTIONS, SCHEMA, SOURCES, VERSION
 
 Rows = Cursor[tuple[Any, ...]]
 
@@ -125,6 +125,7 @@ def _make_schema(connection: psycopg.Connection[Any]) -> None:
         cursor.execute("SET LOCAL search_path TO settle")
         cursor.execute(SOURCES)
         cursor.execute(PROJECTIONS)
+        cursor.execute(COPIES)
         cursor.execute(_LOG)
         cursor.execute("INSERT INTO settle.version VALUES (%s)", (VERSION,))
 

@@ -25,6 +25,7 @@ def add(cursor: Rows, facts: pl.DataFrame) -> None:
     with cursor.copy("COPY facts_to_add FROM STDIN (FORMAT csv)") as copy:
         copy.write(facts.select(FACTS.names()).write_csv(include_header=False, quote_style="non_numeric"))
     cursor.execute(_MERGE)
+    cursor.execute(_BEHIND)
     cursor.execute("DELETE FROM facts_to_add")
 
 
@@ -45,11 +46,19 @@ ON CONFLICT (contract, period, event, key) DO UPDATE SET
     END,
     at = greatest(f.at, excluded.at)
 """
+_BEHIND = """
+INSERT INTO fact_copies_behind SELECT DISTINCT period, contract FROM facts_to_add JOIN fact_copies USING (period)
+ON CONFLICT DO NOTHING
+"""
 
 
 def replace(cursor: Rows, contracts: Sequence[str], facts: pl.DataFrame) -> None:
-    """The contracts' facts are these from now on: they were folded again, at another grain."""
+    """The contracts' facts are these from now on: they were folded again, at another grain. As `add`."""
     cursor.execute("DELETE FROM facts WHERE contract = ANY(%s)", (list(contracts),))
+    cursor.execute(
+        "INSERT INTO fact_copies_behind SELECT period, unnest(%s::text[]) FROM fact_copies ON CONFLICT DO NOTHING",
+        (list(contracts),),
+    )
     add(cursor, facts)
 
 
@@ -75,22 +84,28 @@ def latest(cursor: Rows, contracts: Iterable[str]) -> dict[str, date]:
 
 
 def all_live(cursor: Rows, contracts: Sequence[str] | None = None, since: date | None = None) -> pl.DataFrame:
-    """Every live fact of the contracts (or of all), in periods from `since` on: columns FACTS.
+    """Every live fact of the contracts (or of all), in periods from `since` on: columns FACTS."""
+    if contracts is not None and len(contracts) <= FEW:
+        return between(cursor, contracts, since or _FIRST, _LAST)
+    # So the server never holds the texts of many contracts and more than one period.
+    found = [between(cursor, contracts, day, day) for day in periods(cursor, since)]
+    return pl.concat([FACTS.to_frame(), *found])
+
+
+def periods(cursor: Rows, since: date | None = None) -> list[date]:
+    """The first days of the periods that have facts, from `since` on."""
+    return [day for (day,) in cursor.execute(_PERIODS, {"since": since or _FIRST})]
+
+
+def between(cursor: Rows, contracts: Sequence[str] | None, first: date, last: date) -> pl.DataFrame:
+    """The facts of the contracts (or of all) in periods whose first day is one of these: columns FACTS.
 
     A period's facts of one event and field come as one text (engine.store.lines).
     """
-    spans = [(since or _FIRST, _LAST)]
-    if contracts is None or len(contracts) > _FEW:
-        # So the server never holds the texts of many contracts and more than one period.
-        spans = [(day, day) for (day,) in cursor.execute(_PERIODS, {"since": since or _FIRST})]
     query = _LINES.format("" if contracts is None else "AND contract = ANY(%(contracts)s)")
-    named = {"contracts": None if contracts is None else list(contracts)}
-    found = [FACTS.to_frame()]
-    for first, last in spans:
-        # Not prepared: how best to read depends on the span and the contracts.
-        rows = cursor.execute(query, {**named, "first": first, "last": last}, prepare=False, binary=True)
-        found.append(_read(rows.fetchall()))
-    return pl.concat(found)
+    named = {"contracts": None if contracts is None else list(contracts), "first": first, "last": last}
+    # Not prepared: how best to read depends on the span and the contracts.
+    return _read(cursor.execute(query, named, prepare=False, binary=True).fetchall())
 
 
 def _read(groups: Sequence[tuple[date, str, str, int, bytes]]) -> pl.DataFrame:
@@ -110,7 +125,8 @@ _LINES = (
     "FROM facts WHERE period BETWEEN %(first)s AND %(last)s {} GROUP BY period, event, field"
 )
 _FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)
-_FEW = 1_000
+# Of so few contracts, looking each up takes less than reading all.
+FEW = 1_000
 # One look into the index a period, not one a fact.
 _PERIODS = """
 WITH RECURSIVE periods (period) AS (

@@ -1,7 +1,8 @@
-"""The engine's tables beside the log `settle.log`, in two parts.
+"""The engine's tables beside the log `settle.log`, in three parts.
 
 `SOURCES` are kept for ever, as they came, in the PostgreSQL schema `settle`. `PROJECTIONS` are what the log comes to: they can
 be made anew from it, also beside the live ones, so their names carry no schema; a connection's search path says which is meant.
+`COPIES` are of projections and go where those go (engine.store.copies).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from engine.store.tables import ISSUED
 
 SCHEMA = "settle"
-VERSION = 5
+VERSION = 6
 
 SOURCES = """
 CREATE TABLE settle.version (version int NOT NULL);
@@ -292,3 +293,18 @@ CREATE INDEX reassessments_scorecard ON reassessments (scorecard, period, partne
 """
 
 PROJECTIONS = TOLD + ISSUED
+
+COPIES = """
+-- All facts of a period as one Parquet text: as they were after the position, but for contracts that are behind it.
+CREATE TABLE fact_copies (
+    period date PRIMARY KEY,
+    position bigint NOT NULL,
+    facts bytea, -- null while it is being made
+    digest bytea -- SHA-256 of `facts`
+);
+CREATE TABLE fact_copies_behind (
+    period date NOT NULL REFERENCES fact_copies ON DELETE CASCADE,
+    contract text NOT NULL,
+    PRIMARY KEY (period, contract)
+);
+"""

@@ -126,6 +126,26 @@ def test_verify_finds_a_fact_that_was_tampered_with(filled: Settle, database: st
     assert filled("verify", "facts").status == 1
 
 
+def test_verify_finds_a_copy_of_facts_that_was_tampered_with(filled: Settle, database: str) -> None:
+    import psycopg
+
+    assert filled("close", "2026-10").status == 0
+    assert filled("verify", "facts", "--json").json["copies"] == 1
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE settle.fact_copies SET facts = overlay(facts placing 'x' from 200)")
+    ran = filled("verify", "facts", "--json")
+    assert (ran.status, ran.json["equal"], ran.json["differences"]) == (1, False, [])
+    assert ran.json["wrong_copies"] == ["2026-10-01"]
+    told = filled("verify", "facts")
+    assert told.status == 1
+    assert "the copies of the facts of 1 periods are not what the facts are" in " ".join(told.out.split())
+    assert filled("rebuild").status == 0
+    assert filled("close", "2026-10").status == 0
+    assert filled("verify", "facts", "--json").json == ran.json | {
+        "equal": True, "wrong_copies": [], "positions": ran.json["positions"],
+    }  # fmt: skip
+
+
 def test_suspense_is_listed_shown_recycled_and_written_off(filled: Settle) -> None:
     listed = filled("suspense", "list", "--json").json
     assert [(m["state"], m["code"]) for m in listed] == [("suspended", "unknown-contract"), ("rejected", "unreadable")]

@@ -144,7 +144,7 @@ def account(store: Store, topic: str) -> Counts:
         for each in intake.accounts(cursor):
             if each.channel == topic:
                 total = total.plus(each.counts)
-    assert not facts.verify(store).differences
+    assert facts.verify(store).equal
     return total
 
 

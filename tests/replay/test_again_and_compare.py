@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
@@ -12,7 +12,7 @@ from engine.period import Period
 from engine.rules.check import check
 from engine.settlement import closing
 from engine.settlement.recording import Slice
-from engine.store import log
+from engine.store import copies, facts, log
 from engine.store.database import Store
 from replay import again
 from replay.compare import Comparison, NotTheNextVersion, compare, movers
@@ -116,6 +116,27 @@ def test_what_compare_says_is_what_happens(store: Store) -> None:
     after = {row["contract"]: row["after"] for row in found.changed.filter(kind="payable", period="2026-12").to_dicts()}
     for name, amount in after.items():
         assert Decimal(said(store, name, DECEMBER)["payable"]) == amount
+
+
+def test_copies_of_facts_change_nothing_that_compare_says(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    guaranteed(store)
+    take(store, charge("other", "70", 10, "C-2"))
+    assert closing.close(store, OCTOBER, NOW).closed == 2
+    monkeypatch.setattr(facts, "FEW", 0)  # as for many contracts
+    candidate = book(GUARANTEE.replace("minimum: 75", "minimum: 80"), version=2, valid_from="2026-10-01")
+    without_version = []
+    for late in ((), (charge("late", "9000", 10),)):
+        take(store, *late)
+        with store.reading() as cursor:
+            assert copies.made(cursor) == {date(2026, 10, 1): ["C-1"] if late else []}
+        found = compared(store, candidate)
+        with monkeypatch.context() as without:
+            without.setattr(copies, "made", lambda _: {})
+            plain = compared(store, candidate)
+        assert found.changed.equals(plain.changed)
+        assert found._replace(changed=None) == plain._replace(changed=None)  # type: ignore[arg-type]
+        without_version.append(found.totals["CNY"][0])
+    assert without_version[0] < without_version[1]
 
 
 def test_a_version_that_changes_nothing_says_so(store: Store) -> None:
