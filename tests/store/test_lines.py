@@ -58,7 +58,7 @@ def in_lines(found: pl.DataFrame, month: int) -> dict[str, list[Fact]]:
 @pytest.mark.parametrize("few", [1_000, 0], ids=["all at once", "a period at a time"])
 def test_facts_in_lines_are_those_in_rows(store: Store, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     told(store)
-    monkeypatch.setattr(facts, "_FEW", few)
+    monkeypatch.setattr(facts, "FEW", few)
     with store.reading() as cursor:
         every = facts.all_live(cursor)
         some = facts.all_live(cursor, NAMES[1:3])
