@@ -80,13 +80,19 @@ def signed(cursor: Rows) -> pl.DataFrame:
     """All contracts by name, columns SIGNED. They come as one text, a line each, as facts do (engine.store.facts)."""
     row = cursor.execute(_SIGNED, binary=True).fetchone()
     assert row is not None
-    return SIGNED.to_frame() if row[0] is None else lines.read(row[0], SIGNED).sort("contract")
+    if row[0] is None:
+        return SIGNED.to_frame()
+    # From days since 1970.
+    return lines.read(row[0], _LINE).select(pl.col(name).cast(kind) for name, kind in SIGNED.items()).sort("contract")
 
 
+_LINE = pl.Schema(
+    {name: pl.Int32() if kind == pl.Date else kind for name, kind in SIGNED.items() if name != "products"}
+    | {"products": pl.String()}
+)
 _SIGNED = (
-    "SELECT convert_to(string_agg(concat_ws(E'\\t', contract, partner, cooperation_model, rulebook, currency, valid_from, "
-    "coalesce(valid_to::text, ''), calendar, time_zone, coalesce(to_json(products)::text, ''), terminated::text, late_events, "
-    "coalesce(left_on::text, '')), E'\\n'), 'UTF8') FROM contracts"
+    "SELECT convert_to(string_agg(CASE WHEN products IS NULL THEN line ELSE line || to_json(products)::text END, E'\\n'), 'UTF8') "
+    "FROM contracts"
 )
 
 

@@ -128,7 +128,14 @@ CREATE TABLE contracts (
     products text[],
     terminated boolean NOT NULL,
     late_events text NOT NULL,
-    left_on date
+    left_on date,
+    -- All before the products, as those who read all contracts read it (engine.store.registry.signed): days count from 1970.
+    line text NOT NULL GENERATED ALWAYS AS (
+        contract || E'\\t' || partner || E'\\t' || cooperation_model || E'\\t' || rulebook || E'\\t' || currency || E'\\t'
+        || (valid_from - date '1970-01-01')::text || E'\\t' || coalesce((valid_to - date '1970-01-01')::text, '') || E'\\t'
+        || calendar || E'\\t' || time_zone || E'\\t' || terminated::text || E'\\t' || late_events || E'\\t'
+        || coalesce((left_on - date '1970-01-01')::text, '') || E'\\t'
+    ) STORED
 );
 CREATE INDEX contracts_partner ON contracts (partner);
 CREATE INDEX contracts_rulebook ON contracts (rulebook);
