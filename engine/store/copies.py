@@ -22,17 +22,19 @@ from engine.store.database import Rows, Store
 _BEHIND_MAX = facts.FEW
 # A copy of more would not fit into memory beside the facts that it is made of.
 _FACTS_MAX = 5_000_000
+# Whoever closes a period waits for no more; those before come with the next closings.
+_AT_ONCE = 12
 
 
 def keep(store: Store, end: date) -> None:
-    """Copies every period that begins before the day and has no copy that is worth reading.
+    """Copies the last periods that begin before the day and have no copy that is worth reading.
 
     Takes the writers' lock for a moment each. Killed in between, it leaves a copy that nobody reads.
     """
     with store.reading() as cursor:
         usable = _usable(cursor)
         wanting = [day for day in facts.periods(cursor) if day < end and day not in usable and _fits(cursor, day)]
-    for day in wanting:
+    for day in reversed(wanting[-_AT_ONCE:]):
         with store.writing() as cursor:
             recorder.lock(cursor)
             position = recorder.last_position(cursor)

@@ -76,6 +76,17 @@ def test_the_periods_that_begin_before_the_day_have_copies(filled: Store) -> Non
     check(filled)
 
 
+def test_a_closing_copies_no_more_than_a_year_and_the_next_one_goes_on(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "_AT_ONCE", 2)
+    copies.keep(filled, OCTOBER)
+    assert made(filled) == {AUGUST: [], SEPTEMBER: []}
+    copies.keep(filled, OCTOBER)
+    assert made(filled) == {JULY: [], AUGUST: [], SEPTEMBER: []}
+    check(filled)
+
+
 def test_copies_are_what_is_read(filled: Store) -> None:
     copies.keep(filled, OCTOBER)
     with filled.writing() as cursor:
@@ -131,9 +142,9 @@ def during(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None], *, befo
 def test_what_arrives_while_a_copy_is_made_is_behind_it(
     filled: Store, monkeypatch: pytest.MonkeyPatch, *, before: bool
 ) -> None:
-    during(monkeypatch, lambda: add(filled, told("C-1", JULY, 5)), before=before)
+    during(monkeypatch, lambda: add(filled, told("C-1", SEPTEMBER, 5)), before=before)
     copies.keep(filled, OCTOBER)
-    assert made(filled)[JULY] == ["C-1"]
+    assert made(filled)[SEPTEMBER] == ["C-1"]
     check(filled)
 
 
@@ -142,7 +153,7 @@ def test_of_two_who_copy_at_once_the_later_copy_stands(
     filled: Store, monkeypatch: pytest.MonkeyPatch, *, before: bool
 ) -> None:
     def other() -> None:
-        add(filled, told("C-1", JULY, 5))
+        add(filled, told("C-1", SEPTEMBER, 5))
         copies.keep(filled, OCTOBER)
 
     during(monkeypatch, other, before=before)
