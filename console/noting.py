@@ -27,7 +27,7 @@ from engine.store import relations
 app = typer.Typer(
     cls=unworded("of"),
     no_args_is_help=True,
-    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|pay|settle|reconcile CONTRACT PERIOD | list",
+    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|withdraw-invoice|pay|settle|reconcile CONTRACT PERIOD | list",
     help="A contract's statement: CONTRACT PERIOD shows it, as issued or as it stands now; --version N as restated.",
 )
 app.command("of", hidden=True)(settling.statement)
@@ -116,6 +116,23 @@ def invoice(
     """The self-billed invoice is made, with the VAT that is stated here, or else the partner's."""
     said = {"author": by, "day": day, "tax": tax_of(category, rate, reason), "agent": agent}
     _record("invoiced", contract, period, said, time, as_json=as_json)
+
+
+@app.command("withdraw-invoice")
+def withdraw_invoice(
+    contract: Contract,
+    period: OfPeriod,
+    number: Annotated[str, typer.Argument(help="The invoice's, as it stands.")],
+    by: By,
+    reason: Annotated[str, typer.Option("--reason", help="Why, as its credit note says it.")],
+    day: Annotated[str, typer.Option("--day", help="That of its credit note, such as 2026-11-20.")],
+    agent: Agent = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """An invoice of which nothing was paid is withdrawn, by somebody else than recorded it; the statement is invoiced again."""
+    said = {"author": by, "day": day, "number": number, "reason": reason, "agent": agent}
+    _record("invoice_withdrawn", contract, period, said, time, as_json=as_json)
 
 
 @app.command()

@@ -6,13 +6,15 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from consumers.outbound.note import CannotInvoice, Reference, SettlementNote, Tax, Terms, note_of
+from consumers.outbound.note import CannotInvoice, Reference, SettlementNote, Tax, Terms, Withdrawal, note_of
 from consumers.outbound.parties import Party, account, bank, is_country
 from consumers.outbound.payout import CannotPayOut, CreditTransfer
 from consumers.secrets import BankAccount, NoBankAccount, bank_account
 from engine.aggregates.note import Note
 from engine.aggregates.refusal import Refused
-from engine.events import joined
+from engine.aggregates.taxing import to_pay
+from engine.events import Sum, joined
+from engine.events import Tax as Stated
 from engine.period import Period
 from engine.settlement.paying import payment
 from engine.settlement.statements import view
@@ -56,47 +58,86 @@ def operator_of(said: object) -> Party:
 
 def note_for(
     store: Store, cursor: Rows, contract: str, period: Period, operator: Party, currency: str | None = None,
-    agent: str | None = None,
+    agent: str | None = None, number: str | None = None,
 ) -> SettlementNote:  # fmt: skip
     """The settlement note of an invoiced statement, or of the share of an agent above, with the VAT that was recorded then: what it
     asks for is what is to pay.
 
-    Raises CannotInvoice, and what reading a bank account raises.
+    Of several invoices, and of the credit notes by which they were withdrawn, `number` says which. Without it that is the invoice
+    which stands; where none does, the credit note of the last. Raises CannotInvoice, and what reading a bank account raises.
     """
-    note = _invoiced(cursor, contract, str(period), agent)
+    note, made_as = _invoiced(cursor, contract, str(period), agent, number)
     statement = view(cursor, contract, period).statement
     corrects = {
-        each["period"]: Reference(found.number, found.invoiced)
+        each["period"]: found
         for each in statement["adjustments"]
-        if (found := _note(cursor, contract, each["period"], agent)) and found.number and found.invoiced
+        if (found := _corrected(_note(cursor, contract, each["period"], agent), made_as.invoiced))
     }
     wanted = currency or statement["currency"]
     shared = any(each["parties"] for each in statement["due"] if each["currency"] == wanted)
     parties = (note.party,) if shared else ()
-    assert note.number is not None, note
-    assert note.invoiced is not None, note
     terms = Terms(
-        note.number, note.invoiced, note.pay_by or note.invoiced, _party(store, cursor, note.partner), operator, _tax(note),
-        parties, (), corrects, wanted,
+        made_as.number, made_as.issued, made_as.due, _party(store, cursor, note.partner), operator, _tax(made_as.tax), parties,
+        (), corrects, wanted, made_as.withdraws,
     )  # fmt: skip
     made = note_of(statement, terms)
-    assert [made.payable] == [Decimal(each.amount) for each in note.to_pay if each.currency == wanted], note
+    asked = [Decimal(each.amount) for each in to_pay(note.due, made_as.taxes) if each.currency == wanted]
+    assert [made.payable] == asked, note
     return made
 
 
-def _tax(note: Note) -> Tax:
+class _MadeAs(NamedTuple):
+    """One document of a note: an invoice, or what withdraws it. `invoiced` is the invoice's day, `issued` the document's."""
+
+    number: str
+    invoiced: date
+    issued: date
+    due: date
+    tax: Stated | None
+    taxes: tuple[Sum, ...]
+    withdraws: Withdrawal | None = None
+
+
+def _documents(note: Note) -> dict[str, _MadeAs]:
+    """All of the note by their numbers, in their order: of each invoice that was withdrawn two, and the one that stands."""
+    found = []
+    for gone in note.withdrawn:
+        taxed = gone.tax, gone.taxes
+        found.append(_MadeAs(gone.number, gone.invoiced, gone.invoiced, note.pay_by or gone.invoiced, *taxed))
+        why = Withdrawal(gone.number, gone.invoiced, gone.reason)
+        found.append(_MadeAs(gone.credit_note, gone.invoiced, gone.day, gone.day, *taxed, why))
+    if note.number is not None and note.invoiced is not None:
+        due = note.pay_by or note.invoiced
+        found.append(_MadeAs(note.number, note.invoiced, note.invoiced, due, note.tax, note.taxes))
+    return {each.number: each for each in found}
+
+
+def _tax(stated: Stated | None) -> Tax:
     """As it was recorded; where none was, the note is not subject to VAT."""
-    return Tax(note.tax.category, Decimal(note.tax.rate), note.tax.reason or "") if note.tax else Tax("O")
+    return Tax(stated.category, Decimal(stated.rate), stated.reason or "") if stated else Tax("O")
 
 
-def _invoiced(cursor: Rows, contract: str, period: str, agent: str | None) -> Note:
+def _invoiced(cursor: Rows, contract: str, period: str, agent: str | None, number: str | None) -> tuple[Note, _MadeAs]:
     note = _note(cursor, contract, period, agent)
-    if note is None or note.number is None:
+    made = {} if note is None else _documents(note)
+    if note is None or not made:
         state = "was not published" if note is None else f"is {note.state}"
         raise CannotInvoice(
             f"the statement of {contract} for {period} {state}; settle statement invoice gives it a number and a day first"
         )
-    return note
+    if number is not None and number not in made:
+        raise CannotInvoice(
+            f"the statement of {contract} for {period} has no invoice or credit note {number[:60]}, but {', '.join(made)}; take "
+            "one of those"
+        )
+    return note, made[number or [*made][-1]]
+
+
+def _corrected(note: Note | None, day: date) -> Reference | None:
+    """The invoice of the note that stood, or was the last, on the day; where all are later, the first of them."""
+    made = [each for each in _documents(note).values() if each.withdraws is None] if note else []
+    known = [each for each in made if each.invoiced <= day][-1:] or made[:1]
+    return Reference(known[0].number, known[0].invoiced) if known else None
 
 
 def _note(cursor: Rows, contract: str, period: str, agent: str | None) -> Note | None:

@@ -109,6 +109,25 @@ class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True
     pay_by: date | None = None
 
 
+class StatementInvoiceWithdrawn(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The self-billed invoice `number` is withdrawn, before anything of it was paid: the note is confirmed again.
+
+    `credit_note` is the number of the credit note that says so, and `day` its day. That number, the day on which it was `invoiced`,
+    the `taxes` that no longer are to pay, and whose it is, are the decision's.
+    """
+
+    NAME: ClassVar[str] = "statement.invoice_withdrawn"
+    author: str
+    day: date
+    number: str
+    reason: str
+    credit_note: str | None = None
+    invoiced: date | None = None
+    taxes: tuple[Sum, ...] = ()
+    partner: str | None = None
+    party: str | None = None
+
+
 class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """All that is to pay in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from engine.aggregates.discrepancy import Discrepancy
 from engine.aggregates.note import Note
-from engine.events import joined
+from engine.events import Sum, joined
 from engine.money import decimal_of_micros, plain
 from engine.period import Period
 from engine.store import relations
@@ -45,10 +46,14 @@ def told(state: Note | Discrepancy) -> dict[str, Any]:
     said: dict[str, Any] = msgspec.to_builtins(state)
     if isinstance(state, Note):
         sums = {"due": state.due, "taxes": state.taxes, "to_pay": state.to_pay}
-        said |= {
-            name: [{"currency": each.currency, "amount": each.amount} for each in found] for name, found in sums.items()
-        }
+        said |= {name: _sums(found) for name, found in sums.items()}
+        if state.withdrawn:
+            said["withdrawn"] = [msgspec.to_builtins(each) | {"taxes": _sums(each.taxes)} for each in state.withdrawn]
     for each in (said, *said.get("payments", ())):
         if "amount" in each:
             each["amount"] = plain(decimal_of_micros(each["amount"]))
     return said
+
+
+def _sums(sums: Iterable[Sum]) -> list[dict[str, str]]:
+    return [{"currency": each.currency, "amount": each.amount} for each in sums]

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from consumers import run_day as running
 from consumers.commands import Asked, ask
+from engine.aggregates.note import Note
 from engine.period import Period
 from engine.settlement import closing
 from engine.settlement.noting import told
@@ -39,13 +40,14 @@ FOLLOWS = {
     "published": {"disputed", "confirmed"},
     "disputed": {"confirmed"},
     "confirmed": {"invoiced", "settled"},
-    "invoiced": {"paid"},
+    "invoiced": {"paid", "confirmed"},
     "paid": {"settled"},
     "settled": set(),
 }
 DECIDED = {None: {"open"}, "open": {"assigned", "resolved", "rejected"}, "assigned": {"resolved", "rejected"}}
 _numbers = itertools.count(1)
 REACHED: set[str] = set()
+INVOICES_MAX = 2
 
 
 @contextmanager
@@ -77,6 +79,9 @@ STEPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "statement.disputed": st.fixed_dictionaries({"reason": st.just("r"), "lines": st.lists(lines, max_size=2)}),
     "statement.confirmed": st.fixed_dictionaries({}, optional={"by_default": st.booleans()}),
     "statement.invoiced": st.fixed_dictionaries({"day": st.just("2026-12-01")}, optional={"tax": taxes}),
+    "statement.invoice_withdrawn": st.fixed_dictionaries(
+        {"day": st.just("2026-12-02"), "reason": st.just("r"), "number": periods.map(lambda period: f"SN-C-1-{period}")}
+    ),
     "statement.settled": st.just({}),
     "discrepancy.opened": st.fixed_dictionaries({"line": lines}, optional={"theirs": amounts}),
     "discrepancy.assigned": st.fixed_dictionaries({"line": lines, "to": people}),
@@ -99,6 +104,7 @@ acts = st.one_of(
         st.tuples(periods, people, days, st.sampled_from(["whole", "more", "less", "without"])),
     ),
     st.tuples(st.just("what_must_not_be_is_asked"), st.tuples(periods, people)),
+    st.tuples(st.just("an_invoice_is_withdrawn_and_made_anew"), st.tuples(taxes)),
     st.tuples(st.just("the_partner_is_taxed"), st.tuples(taxes)),
     st.tuples(st.just("a_period_is_closed"), st.tuples(st.sampled_from(PERIODS))),
     st.tuples(st.just("a_day_is_run"), st.tuples(days)),
@@ -123,7 +129,9 @@ class Notes(RuleBasedStateMachine):
         self.days: dict[str, date] = {}  # of the last step
         self.partner_tax: dict[str, str] = {}
         self.stated: dict[str, dict[str, str]] = {}  # by period what its invoice says of VAT
-        self.taxed: dict[str, Decimal] = {}  # by period the rate with which it was invoiced, in percent
+        self.taxed: dict[str, Decimal] = {}  # by period the rate of the invoice that stands, in percent
+        self.recorders: dict[str, str] = {}  # by period who recorded the invoice that stands
+        self.invoices: dict[str, list[str]] = {}  # by period the numbers of its invoices, in their order
 
     def teardown(self) -> None:
         try:
@@ -150,8 +158,9 @@ class Notes(RuleBasedStateMachine):
         data = {"contract": "C-1", "period": period, "author": author} | said
         try:
             ask(self.store, [Asked(type_, data, time)], lambda: NOW)
-            if type_ == "statement.invoiced" and "tax" in said:
-                self.stated[period] = said["tax"]
+            if type_ == "statement.invoiced":
+                self.stated.pop(period, None)
+                self.stated |= {period: said["tax"]} if "tax" in said else {}
         except CommandRefused as refusal:
             REACHED.add(refusal.code)
 
@@ -162,7 +171,9 @@ class Notes(RuleBasedStateMachine):
         self.somebody_asks(("statement.paid", said), period, author, day)
 
     def what_follows_is_done(self, period: str, line: str, choice: int) -> None:
-        """So that the ends are reached as well: a step that fits the state."""
+        """So that the ends are reached as well: a step that fits the state; of another period, where that one is at its end."""
+        unsettled = [each for each in map(str, PERIODS) if self.notes.get(each) != "settled"]
+        period = period if period in unsettled else next(iter(unsettled), period)
         state = self.notes.get(period)
         undecided = [
             line for (of, line), now in self.discrepancies.items() if of == period and now in {"open", "assigned"}
@@ -194,6 +205,20 @@ class Notes(RuleBasedStateMachine):
         if type_ == "statement.disputed":
             self.somebody_asks(("discrepancy.opened", {"line": line, "theirs": "55"}), period, "partner", day)
 
+    def an_invoice_is_withdrawn_and_made_anew(self, tax: dict[str, str]) -> None:
+        stand = [
+            each
+            for each, state in self.notes.items()
+            if state == "invoiced" and len(self.invoices[each]) < INVOICES_MAX
+        ]
+        for period in stand[:1]:
+            said = {"number": self.invoices[period][-1], "reason": "r", "day": "2027-03-02"}
+            day = self.days[period]
+            for author in (self.recorders[period], "auditor"):  # the first is refused
+                self.somebody_asks(("statement.invoice_withdrawn", said), period, author, day)
+            self.states_are_declared_and_follow_one_another()
+            self.somebody_asks(("statement.invoiced", {"day": "2027-03-02", "tax": tax}), period, "ann", day)
+
     def what_must_not_be_is_asked(self, period: str, author: str) -> None:
         before = self.notes.get(period)
         undecided = any(of == period and now in {"open", "assigned"} for (of, _), now in self.discrepancies.items())
@@ -201,6 +226,10 @@ class Notes(RuleBasedStateMachine):
         self.somebody_pays(period, author, day, "more")
         if undecided:
             self.somebody_asks(("statement.confirmed", {}), period, author, day)
+        if made := self.invoices.get(period):
+            # By who recorded it, or once it is paid; it has been withdrawn already else.
+            said = {"number": made[-1], "reason": "r", "day": "2027-03-02"}
+            self.somebody_asks(("statement.invoice_withdrawn", said), period, self.recorders.get(period, author), day)
         with self.store.reading() as cursor:
             assert {each.state.period: each.state.state for each in relations.listed(cursor, "note")}.get(
                 period
@@ -255,13 +284,27 @@ class Notes(RuleBasedStateMachine):
             if now in {"open", "assigned"}:
                 assert notes[period] == "disputed"
         for each in known:
-            if each.number is not None and each.period not in self.taxed:
-                tax = self.stated.get(each.period, self.partner_tax)
-                self.taxed[each.period] = Decimal(tax.get("rate", "0"))
-                REACHED.update([] if self.taxed[each.period] else ["not taxed"])
+            self.one_invoice_stands(each)
         self.notes, self.discrepancies = notes, decided
         REACHED.update(notes.values(), decided.values())
         self.money_is_whole()
+
+    def one_invoice_stands(self, note: Note) -> None:
+        """Under a number that no other has; those before it were withdrawn."""
+        made = self.invoices.setdefault(note.period, [])
+        self.recorders |= {note.period: note.invoiced_by} if note.invoiced_by else {}
+        if note.number is None:
+            self.taxed.pop(note.period, None)
+        elif note.number not in made:
+            made.append(note.number)
+            tax = self.stated.get(note.period, self.partner_tax)
+            self.taxed[note.period] = Decimal(tax.get("rate", "0"))
+            REACHED.update([] if self.taxed[note.period] else ["not taxed"])
+        gone = [each.number for each in note.withdrawn]
+        assert made == gone + ([] if note.number is None else [note.number]), note
+        assert len({*made, *(each.credit_note for each in note.withdrawn)}) == len(made) + len(gone), note
+        if gone and note.number is not None:
+            REACHED.add("invoiced anew")
 
     def money_is_whole(self) -> None:
         due, to_pay = self.due(), self.to_pay()
@@ -329,6 +372,9 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
         "wrong-state",
         "paid with VAT",
         "not taxed",
+        "invoiced anew",
+        "invoice-paid",
+        "own-invoice",
     }
     assert ends <= REACHED, REACHED
     assert "changed-meanwhile" not in REACHED
