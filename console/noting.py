@@ -141,17 +141,19 @@ def pay(
     period: OfPeriod,
     by: By,
     amount: Annotated[
-        str, typer.Option("--amount", help="All that is due, with its VAT; below 0 where the partner gives it back.")
+        str, typer.Option("--amount", help="All that is open, with its VAT; below 0 where the partner gives it back.")
     ],
     currency: Annotated[str, typer.Option("--currency")],
     reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
     day: Day,
+    part: Annotated[bool, typer.Option("--part", help="The amount is a part of what is open.")] = False,
     agent: Agent = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is due was paid, whole and with its VAT."""
-    said = {"author": by, "agent": agent, "amount": amount, "currency": currency, "reference": reference, "day": day}
+    """What is open was paid, with its VAT: all of it or, with --part, a part."""
+    said: dict[str, Any] = {"author": by, "agent": agent, "amount": amount, "currency": currency}
+    said |= {"reference": reference, "day": day} | ({"part": True} if part else {})
     _record("paid", contract, period, said, time, as_json=as_json)
 
 

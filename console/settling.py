@@ -135,6 +135,7 @@ def print_note(note: dict[str, Any]) -> None:
         days |= {"pay_by": "to be paid by"}
         told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
     told += [_with_tax(note, each["currency"]) for each in note["taxes"]]
+    told += [f"{each['amount']} {each['currency']} open" for each in note["open"]] if note.get("payments") else []
     out.print(f"note   {'; '.join(told)}", soft_wrap=True)
     for each in note.get("withdrawn", ()):
         sentence = f"invoice {each['number']} withdrawn on {each['day']} by {each['credit_note']}: {each['reason']}"

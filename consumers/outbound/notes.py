@@ -171,7 +171,7 @@ class Due(NamedTuple):
 
 
 def due_on(store: Store, cursor: Rows, day: date, currency: str) -> Due:
-    """Every invoiced note that is to be paid by the day, in the currency: what is due to the partner, with its VAT.
+    """Every invoiced note that is to be paid by the day, in the currency: what is open to the partner, with its VAT.
 
     Raises CannotPayOut where there is nothing to pay.
     """
@@ -189,10 +189,15 @@ def due_on(store: Store, cursor: Rows, day: date, currency: str) -> Due:
             left.append((note.number, f"partner {payee} has no approved account with an IBAN"))
         else:
             said = f"Settlement note {note.number}"
-            transfers.append(
-                CreditTransfer(note.number, opened.holder, opened.iban, amount, currency, said, opened.bic)
-            )
+            named = _end_to_end(note.number, note, currency)
+            transfers.append(CreditTransfer(named, opened.holder, opened.iban, amount, currency, said, opened.bic))
     if not transfers:
         why = f"; {left[0][0]} is not: {left[0][1]}" if left else "; settle statement list shows what is invoiced"
         raise CannotPayOut(f"nothing is to be paid in {currency} by {day}{why}")
     return Due(tuple(transfers), tuple(left))
+
+
+def _end_to_end(number: str, note: Note, currency: str) -> str:
+    """What names the transfer: the invoice, and after parts of it that were paid which transfer of it this is."""
+    before = sum(each.currency == currency for each in note.payments)
+    return f"{number}/{before + 1}" if before else number

@@ -69,12 +69,16 @@ class StatementInvoiceWithdrawnData(Note):
 
 
 class StatementPaidData(Note):
-    """What is due in the currency was paid, whole and with its VAT; below 0 where the partner gave it back. `reference` is the transfer's."""
+    """What is open in the currency was paid, with its VAT, whole or (`part`) in part; below 0 where the partner gave it back.
+
+    `reference` is the transfer's.
+    """
 
     amount: Quantity
     currency: CurrencyCode
     reference: Text
     day: Day
+    part: bool = False
 
 
 class StatementSettledData(Note):

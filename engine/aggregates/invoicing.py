@@ -22,7 +22,7 @@ from engine.events import (
     Sum,
     joined,
 )
-from engine.money import decimal_of_micros, plain
+from engine.money import MICRO_DIGITS, decimal_of_micros, minor_digits, plain
 
 if TYPE_CHECKING:
     from engine.aggregates.note import Note
@@ -147,20 +147,8 @@ def _withdrawn(what: str, known: Note, command: StatementInvoiceWithdrawn) -> St
 
 
 def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
-    before = [each for each in known.payments if each.currency == command.currency]
-    if before:
-        raise AlreadyPaid(
-            f"{what} was paid in {command.currency} on {before[0].day}, reference {before[0].reference}; write this message off"
-        )
-    found = [Decimal(each.amount) for each in known.unpaid if each.currency == command.currency]
-    if not found:
-        raise NothingDue(f"nothing is due in {command.currency} by {what}; {_sums(known.unpaid)} is")
     amount = decimal_of_micros(command.amount)
-    if amount != found[0]:
-        raise OtherAmount(
-            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is to pay for {what}"
-            f"{_of_vat(known, command.currency)}; it is paid whole: give that amount under a new id, and write this message off"
-        )
+    _check_amount(what, known, command, amount)
     holds = holder(look, known.partner)
     if holds is not None and amount > 0:
         raise PayoutHeld(
@@ -169,6 +157,34 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
             waits_for=f"partner:{holds.partner}",
         )
     return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
+
+
+def _check_amount(what: str, known: Note, command: StatementPaid, amount: Decimal) -> None:
+    """That it is what is open in the currency or, where it says that it is a part, a part of that, by a transfer of its own."""
+    currency = command.currency
+    before = [each for each in known.payments if each.currency == currency]
+    found = [Decimal(each.amount) for each in known.unpaid if each.currency == currency]
+    again = [each for each in before if each.reference == command.reference] if found else before[-1:]
+    if again:
+        raise AlreadyPaid(
+            f"{what} was paid {'' if not found else 'in part '}in {currency} on {again[0].day}, reference {again[0].reference}"
+            f"{'; a further transfer has a reference of its own' if found else ''}; write this message off"
+        )
+    if not found:
+        raise NothingDue(f"nothing is due in {currency} by {what}; {_sums(known.unpaid)} is")
+    (asked,) = found
+    whole = command.amount % 10 ** (MICRO_DIGITS - minor_digits(currency)) == 0
+    if command.part and not (whole and (0 < amount <= asked or asked <= amount < 0)):
+        raise OtherAmount(
+            f"{plain(amount)} {currency} was paid as a part, and {plain(asked)} {currency} is open for {what}; a part is of that, no "
+            "more, and in whole minor units: give such an amount under a new id, and write this message off"
+        )
+    if not command.part and amount != asked:
+        rest = " by now" if before else _of_vat(known, currency)
+        raise OtherAmount(
+            f"{plain(amount)} {currency} was paid, and {plain(asked)} {currency} is to pay for {what}{rest}; give that amount or say "
+            "that it is a part of it under a new id, and write this message off"
+        )
 
 
 def _of_vat(known: Note, currency: str) -> str:

@@ -16,7 +16,7 @@ from engine.aggregates import invoicing
 from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
-from engine.aggregates.taxing import to_pay
+from engine.aggregates.taxing import open_of, to_pay
 from engine.events import (
     Agent,
     StatementConfirmed,
@@ -30,6 +30,7 @@ from engine.events import (
     Tax,
     joined,
 )
+from engine.money import decimal_of_micros
 from engine.period import day_in
 
 NoteCommand = (
@@ -107,8 +108,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def unpaid(self) -> tuple[Sum, ...]:
         """What is to pay and was not paid yet."""
-        paid = {each.currency for each in self.payments}
-        return tuple(each for each in self.to_pay if each.currency not in paid and Decimal(each.amount))
+        return open_of(self.to_pay, ((each.currency, decimal_of_micros(each.amount)) for each in self.payments))
 
 
 class DisputeTooLate(Refused):

@@ -129,7 +129,8 @@ class StatementInvoiceWithdrawn(NoteEvent, frozen=True, kw_only=True, omit_defau
 
 
 class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """All that is to pay in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
+    """All that was open in the currency was paid on the day, or a `part` of it; `amount` is in micros, below 0 where the partner
+    gave it back.
 
     `reference` is that of the transfer; notes that were set off against each other share it. `partner`, its `party` of the
     statement and the invoice's `number` are the decision's.
@@ -141,6 +142,7 @@ class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc
     currency: str
     reference: str
     day: date
+    part: bool = False
     partner: str | None = None
     party: str | None = None
     number: str | None = None

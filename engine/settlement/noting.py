@@ -42,10 +42,12 @@ def standing_of(cursor: Rows, contract: str, period: Period) -> dict[str, Any] |
 
 
 def told(state: Note | Discrepancy) -> dict[str, Any]:
-    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts; of a note also what is to pay for it."""
+    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts; of a note also what is to pay for it,
+    and what of that is open.
+    """
     said: dict[str, Any] = msgspec.to_builtins(state)
     if isinstance(state, Note):
-        sums = {"due": state.due, "taxes": state.taxes, "to_pay": state.to_pay}
+        sums = {"due": state.due, "taxes": state.taxes, "to_pay": state.to_pay, "open": state.unpaid}
         said |= {name: _sums(found) for name, found in sums.items()}
         if state.withdrawn:
             said["withdrawn"] = [msgspec.to_builtins(each) | {"taxes": _sums(each.taxes)} for each in state.withdrawn]

@@ -1,4 +1,4 @@
-"""That notes are over what their statements say is due, with its VAT; that it was paid whole; and that the journal says all of it."""
+"""That notes are over what their statements say is due, with its VAT; that it was paid, and no more; and that the journal says all of it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from engine.events import (
     StatementInvoiceWithdrawn,
     StatementPaid,
     StatementPublished,
+    StatementSettled,
     Sum,
     decoded,
     joined,
 )
-from engine.money import decimal_of_micros, plain
+from engine.money import decimal_of_micros, difference, plain
 from engine.projections.journal import Entry as Booked
 from engine.projections.seals import Entry
 from engine.settlement.journaling import entries_told
@@ -119,9 +120,9 @@ def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
 
 
 def _steps(notes: Sequence[NoteEvent]) -> Iterator[str]:
-    """Where an invoice was made beside another, withdrawn though it did not stand or was paid, or paid another amount."""
+    """Where an invoice was made beside another, withdrawn though it did not stand or was paid, paid another amount, or not wholly."""
     stands: StatementInvoiced | None = None
-    owed: dict[str, str] = {}
+    owed: dict[str, Decimal] = {}
     numbers: set[str | None] = set()
     for event in notes:
         match event:
@@ -137,11 +138,21 @@ def _steps(notes: Sequence[NoteEvent]) -> Iterator[str]:
                     yield f"invoice {event.number} was withdrawn after it was paid"
                 stands, owed = None, {}
             case StatementPaid():
-                amount, asked = decimal_of_micros(event.amount), Decimal(owed.pop(event.currency, "0"))
-                if amount != asked:
-                    yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
+                yield from _paid(event, owed)
+            case StatementSettled() if any(owed.values()):
+                yield f"it was settled, and {', '.join(f'{plain(v)} {k}' for k, v in owed.items() if v)} is open"
             case _:
                 pass
+
+
+def _paid(event: StatementPaid, owed: dict[str, Decimal]) -> Iterator[str]:
+    """Where it is neither all nor, as it says, a part of what is owed; takes it from that."""
+    amount, asked = decimal_of_micros(event.amount), owed.pop(event.currency, Decimal(0))
+    part = event.part and (0 < amount < asked or asked < amount < 0)
+    if part:
+        owed[event.currency] = difference(asked, amount)
+    elif amount != asked:
+        yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
 
 
 def _named(event: StatementInvoiceWithdrawn) -> tuple[str, date | None, tuple[Sum, ...]]:
@@ -149,8 +160,8 @@ def _named(event: StatementInvoiceWithdrawn) -> tuple[str, date | None, tuple[Su
     return event.number, event.invoiced, event.taxes
 
 
-def _owed(event: StatementInvoiced) -> dict[str, str]:
-    return {each.currency: each.amount for each in to_pay(event.due, event.taxes)}
+def _owed(event: StatementInvoiced) -> dict[str, Decimal]:
+    return {each.currency: Decimal(each.amount) for each in to_pay(event.due, event.taxes)}
 
 
 def _sums(sums: Sequence[Sum]) -> str:

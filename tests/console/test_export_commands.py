@@ -145,6 +145,41 @@ def test_what_is_to_be_paid_is_a_payment_file_and_what_is_not_says_why(invoiced:
     assert "Assets:X-recoverable-x20-VAT  9.5 EUR" in ledger.read_text(encoding="utf-8")
 
 
+def test_after_a_part_the_bank_is_asked_for_what_is_open_by_another_transfer(invoiced: Settle, tmp_path: Path) -> None:
+    file, operator = tmp_path / "pay.xml", str(tmp_path / "operator.yaml")
+    asked = ["export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator]
+
+    def transfer() -> tuple[str | None, ...]:
+        assert invoiced(*asked).status == 0
+        tree = etree.fromstring(file.read_bytes())
+        return tuple(tree.findtext(f".//{{*}}{name}") for name in ("EndToEndId", "InstdAmt", "Ustrd", "MsgId"))
+
+    *first, message = transfer()
+    assert first == ["SN-C-1-2026-10", "59.50", "Settlement note SN-C-1-2026-10"]
+    pay = [
+        "statement",
+        "pay",
+        "C-1",
+        "2026-10",
+        "--currency",
+        "EUR",
+        "--by",
+        "ann",
+        "--day",
+        "2026-11-20",
+        "--amount",
+        "20.00",
+    ]
+    short = invoiced(*pay, "--reference", "bank 7")
+    assert (short.status, "give that amount or say that it is a part of it" in short.err) == (1, True)
+    assert invoiced(*pay, "--reference", "bank 7", "--part").status == 0
+    assert "; 39.50 EUR open" in invoiced("statement", "C-1", "2026-10").out
+    # The same message would be one that the bank has already.
+    *second, other = transfer()
+    assert second == ["SN-C-1-2026-10/2", "39.50", "Settlement note SN-C-1-2026-10"]
+    assert other != message
+
+
 def test_a_withdrawn_invoice_is_a_credit_note_that_names_it(invoiced: Settle, tmp_path: Path) -> None:
     file, operator = tmp_path / "note.xml", str(tmp_path / "operator.yaml")
     export = ["export", "invoice", "C-1", "2026-10", "--format", "ubl", "-o", str(file), "--operator", operator]
