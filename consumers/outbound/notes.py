@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
@@ -10,15 +11,17 @@ from consumers.outbound.note import CannotInvoice, Reference, SettlementNote, Ta
 from consumers.outbound.parties import Party, account, bank, is_country
 from consumers.outbound.payout import CannotPayOut, CreditTransfer
 from consumers.secrets import BankAccount, NoBankAccount, bank_account
+from engine.aggregates import partner as partners
 from engine.aggregates.note import Note
+from engine.aggregates.partner import Partner
 from engine.aggregates.refusal import Refused
 from engine.aggregates.taxing import to_pay
-from engine.events import Sum, joined
+from engine.events import Event, PartnerChanged, PartnerRegistered, StatementInvoiced, Sum, decoded, joined
 from engine.events import Tax as Stated
 from engine.period import Period
 from engine.settlement.paying import payment
 from engine.settlement.statements import view
-from engine.store import registry, relations
+from engine.store import log, registry, relations
 from engine.store.database import Rows, Store
 
 
@@ -60,8 +63,8 @@ def note_for(
     store: Store, cursor: Rows, contract: str, period: Period, operator: Party, currency: str | None = None,
     agent: str | None = None, number: str | None = None,
 ) -> SettlementNote:  # fmt: skip
-    """The settlement note of an invoiced statement, or of the share of an agent above, with the VAT that was recorded then: what it
-    asks for is what is to pay.
+    """The settlement note of an invoiced statement, or of the share of an agent above, with the VAT that was recorded then and the
+    partner as it was known then: what it asks for is what is to pay.
 
     Of several invoices, and of the credit notes by which they were withdrawn, `number` says which. Without it that is the invoice
     which stands; where none does, the credit note of the last. Raises CannotInvoice, and what reading a bank account raises.
@@ -77,7 +80,7 @@ def note_for(
     shared = any(each["parties"] for each in statement["due"] if each["currency"] == wanted)
     parties = (note.party,) if shared else ()
     terms = Terms(
-        made_as.number, made_as.issued, made_as.due, _party(store, cursor, note.partner), operator, _tax(made_as.tax), parties,
+        made_as.number, made_as.issued, made_as.due, _party(store, cursor, note, made_as), operator, _tax(made_as.tax), parties,
         (), corrects, wanted, made_as.withdraws,
     )  # fmt: skip
     made = note_of(statement, terms)
@@ -146,14 +149,42 @@ def _note(cursor: Rows, contract: str, period: str, agent: str | None) -> Note |
     return None if found is None else found.state
 
 
-def _party(store: Store, cursor: Rows, partner: str) -> Party:
-    """The partner as the supplier on its note; with the account of whoever is paid, where there is one."""
-    known = registry.partners(cursor, [partner])[partner]
-    if known.country is None:
+def _party(store: Store, cursor: Rows, note: Note, made_as: _MadeAs) -> Party:
+    """The partner as the supplier on its note, as it was known when that was invoiced; what was not known of it then, as it is now.
+    With the account of whoever is paid, where there is one.
+    """
+    partner = note.partner
+    then, now = _known_then(cursor, note, made_as), registry.partners(cursor, [partner])[partner]
+    country = then.country or now.country
+    if country is None:
         raise CannotInvoice(f"partner {partner} has no country; settle partner change gives it one")
     opened = _account(store, payment(cursor, partner).payee)
     iban, bic = (None, None) if opened is None else (opened.iban, opened.bic)
-    return Party(partner, known.name, known.country, known.address, known.tax_id, iban, bic)
+    return Party(partner, then.name, country, then.address or now.address, then.tax_id or now.tax_id, iban, bic)
+
+
+def _known_then(cursor: Rows, note: Note, made_as: _MadeAs) -> Partner:
+    """The partner at the invoice's place in the log; of a credit note, at that of the invoice which it withdraws."""
+    number = made_as.withdraws.number if made_as.withdraws else made_as.number
+    named = joined(note.contract, note.period, *([] if note.agent is None else [note.agent]))
+    (position,) = (
+        position
+        for position, event in _told(cursor, log.stream_id("note", named), {StatementInvoiced.NAME})
+        if isinstance(event, StatementInvoiced) and event.number == number
+    )
+    known: Partner | None = None
+    steps = {PartnerRegistered.NAME, PartnerChanged.NAME}
+    for _, event in _told(cursor, log.stream_id("partner", note.partner), steps, to=position):
+        assert isinstance(event, PartnerRegistered | PartnerChanged), event
+        known = partners.evolve(known, event)
+    assert known is not None, note
+    return known
+
+
+def _told(cursor: Rows, stream: bytes, names: set[str], to: int | None = None) -> Iterator[tuple[int, Event]]:
+    """(position, event) of the stream up to the position, of these names alone."""
+    for page in log.of_streams(cursor, [stream], to=to):
+        yield from ((position, decoded(name, state)) for position, name, state in page if name in names)
 
 
 def _account(store: Store, partner: str) -> BankAccount | None:

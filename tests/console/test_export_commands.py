@@ -207,6 +207,9 @@ def test_a_withdrawn_invoice_is_a_credit_note_that_names_it(invoiced: Settle, tm
     assert [preceding.findtext(f"{{*}}{name}") for name in ("ID", "IssueDate")] == ["SN-C-1-2026-10", "2026-11-16"]
     assert tree.findtext("{*}LegalMonetaryTotal/{*}PayableAmount") == "59.50"
     assert invoiced("export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator).status == 1
+    # The credit note, and the first invoice, are to whom it was; the second to whom it is.
+    moved = ["partner", "change", "P-1", "--by", "ann", "--address", "9 rue Z", "--address", "69001 Lyon"]
+    assert invoiced(*moved).status == 0
     anew = [
         "statement",
         "invoice",
@@ -222,7 +225,9 @@ def test_a_withdrawn_invoice_is_a_credit_note_that_names_it(invoiced: Settle, tm
     assert invoiced(*anew, "--tax-category", "S", "--tax-rate", "7").status == 0
     shown, second = exported()
     assert "SN-C-1-2026-10.2: 53.50 EUR payable" in shown
-    # Each of the three at any time, byte for byte; and by their types.
+    addresses = [b"9 rue Z" in each for each in (first, credit, second)]
+    assert addresses == [False, False, True]
+    # Each of the three at any time, byte for byte.
     assert exported("--number", "SN-C-1-2026-10")[1] == first
     assert exported("--number", "CN-C-1-2026-10")[1] == credit
     assert exported("--number", "SN-C-1-2026-10.2")[1] == second
