@@ -50,21 +50,31 @@ def invoice(
     format_: Annotated[Format, typer.Option("--format", help="ubl, cii, or facturx (a PDF).")] = Format.facturx,
     currency: Annotated[str | None, typer.Option("--currency", help="Where several are due, which.")] = None,
     agent: Agent = None,
+    number: Annotated[
+        str | None,
+        typer.Option(
+            "--number", help="Which: an invoice that was withdrawn, or its credit note (CN-...). By default the last."
+        ),
+    ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """The settlement note of an invoiced statement, as a self-billed invoice by EN 16931, with the VAT that it was invoiced with."""
+    """The settlement note of an invoiced statement, as a self-billed invoice by EN 16931, with the VAT that it was invoiced with.
+
+    Where its invoice was withdrawn, the credit note that says so.
+    """
     ours = _operator(operator)
     with opened() as store, store.reading() as cursor:
-        note = note_for(store, cursor, contract, period_of(period), ours, currency, agent)
+        note = note_for(store, cursor, contract, period_of(period), ours, currency, agent, number)
     write = {Format.ubl: invoice_ubl, Format.cii: invoice_cii, Format.facturx: invoice_facturx}[format_]
     document = write(note)
     _write(file, document)
     if as_json:
-        print_json(
-            {"number": note.number, "payable": plain(note.payable), "currency": note.currency, "path": str(file), "bytes": len(document)}
-        )  # fmt: skip
+        said = {"number": note.number, "payable": plain(note.payable), "currency": note.currency}
+        said |= {"withdraws": note.withdraws.number} if note.withdraws else {}
+        print_json(said | {"path": str(file), "bytes": len(document)})
     else:
-        out.print(f"{note.number}: {note.payable} {note.currency} payable, written to {file}", soft_wrap=True)
+        what = f"withdraws {note.withdraws.number}" if note.withdraws else "payable"
+        out.print(f"{note.number}: {note.payable} {note.currency} {what}, written to {file}", soft_wrap=True)
 
 
 @app.command()

@@ -27,7 +27,7 @@ from engine.store import relations
 app = typer.Typer(
     cls=unworded("of"),
     no_args_is_help=True,
-    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|pay|settle|reconcile CONTRACT PERIOD | list",
+    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|withdraw-invoice|pay|settle|reconcile CONTRACT PERIOD | list",
     help="A contract's statement: CONTRACT PERIOD shows it, as issued or as it stands now; --version N as restated.",
 )
 app.command("of", hidden=True)(settling.statement)
@@ -118,23 +118,42 @@ def invoice(
     _record("invoiced", contract, period, said, time, as_json=as_json)
 
 
+@app.command("withdraw-invoice")
+def withdraw_invoice(
+    contract: Contract,
+    period: OfPeriod,
+    number: Annotated[str, typer.Argument(help="The invoice's, as it stands.")],
+    by: By,
+    reason: Annotated[str, typer.Option("--reason", help="Why, as its credit note says it.")],
+    day: Annotated[str, typer.Option("--day", help="That of its credit note, such as 2026-11-20.")],
+    agent: Agent = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """An invoice of which nothing was paid is withdrawn, by somebody else than recorded it; the statement is invoiced again."""
+    said = {"author": by, "day": day, "number": number, "reason": reason, "agent": agent}
+    _record("invoice_withdrawn", contract, period, said, time, as_json=as_json)
+
+
 @app.command()
 def pay(
     contract: Contract,
     period: OfPeriod,
     by: By,
     amount: Annotated[
-        str, typer.Option("--amount", help="All that is due, with its VAT; below 0 where the partner gives it back.")
+        str, typer.Option("--amount", help="All that is open, with its VAT; below 0 where the partner gives it back.")
     ],
     currency: Annotated[str, typer.Option("--currency")],
     reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
     day: Day,
+    part: Annotated[bool, typer.Option("--part", help="The amount is a part of what is open.")] = False,
     agent: Agent = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is due was paid, whole and with its VAT."""
-    said = {"author": by, "agent": agent, "amount": amount, "currency": currency, "reference": reference, "day": day}
+    """What is open was paid, with its VAT: all of it or, with --part, a part."""
+    said: dict[str, Any] = {"author": by, "agent": agent, "amount": amount, "currency": currency}
+    said |= {"reference": reference, "day": day} | ({"part": True} if part else {})
     _record("paid", contract, period, said, time, as_json=as_json)
 
 

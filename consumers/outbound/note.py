@@ -36,6 +36,14 @@ class Reference(NamedTuple):
     issued: date
 
 
+class Withdrawal(NamedTuple):
+    """The earlier note that a note withdraws, and why."""
+
+    number: str
+    issued: date
+    reason: str
+
+
 class NoteLine(NamedTuple):
     """`unit` is told of a working line whose amount is not in the note's currency. A working amount may be unrounded.
 
@@ -72,7 +80,8 @@ class Withheld(NamedTuple):
 class SettlementNote(NamedTuple):
     """Amounts are in `currency`, with its minor digits. The period is half-open. `payable`: with tax, less what is withheld.
 
-    A negative sum is what the partner owes; it becomes a credit note with positive amounts.
+    A negative sum is what the partner owes; it becomes a credit note with positive amounts. A note that `withdraws` another has
+    that one's amounts.
     """
 
     number: str
@@ -90,6 +99,7 @@ class SettlementNote(NamedTuple):
     payable: Decimal
     digest: str
     root: str | None
+    withdraws: Withdrawal | None = None
 
 
 class Terms(NamedTuple):
@@ -108,6 +118,7 @@ class Terms(NamedTuple):
     withheld: tuple[Withheld, ...] = ()
     corrects: Mapping[str, Reference] = MappingProxyType({})
     currency: str | None = None
+    withdraws: Withdrawal | None = None
 
 
 class Totals(NamedTuple):
@@ -171,6 +182,7 @@ def note_of(statement: Mapping[str, Any], terms: Terms) -> SettlementNote:
         come_to.due,
         str(statement["digest"]),
         statement.get("root"),
+        terms.withdraws,
     )
 
 

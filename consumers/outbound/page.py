@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.outbound.en16931 import CATEGORIES, SELF_BILLED_CREDIT_NOTE, Document, told
+from consumers.outbound.en16931 import CATEGORIES, SELF_BILLED_CREDIT_NOTE, Document, told, withdraws
 from consumers.outbound.libraries import library
 from consumers.outbound.note import Kind, NoteLine
 from consumers.outbound.parties import Party
@@ -98,7 +98,11 @@ class _Page:
         self._write(_title(self._document), _SIZE_TITLE, "B")
         self._pdf.ln(2)
         self._write(f"Number {note.number}", style="B")
-        self._write(f"Issued {note.issued}, due {note.due}")
+        if note.withdraws:
+            self._write(f"Issued {note.issued}")
+            self._write(f"{withdraws(note)}: {note.withdraws.reason}", style="B")
+        else:
+            self._write(f"Issued {note.issued}, due {note.due}")
         self._write(f"Contract {note.contract}, from {note.first} up to, and without, {note.end}")
 
     def parties(self) -> None:
@@ -119,17 +123,20 @@ class _Page:
         why = note.tax.reason or category.reason
         rate = f"VAT {plain(note.tax.rate)}% ({category.code})" + (f": {why}" if why else "")
         held = [(_capital(told(self._document, each)), f"{-each.amount:f}") for each in note.withheld]
-        # A credit note is over what the partner owes; it gets money all the same where a returned deposit is above that.
-        gets = (come_to.due < 0) == (self._document.type_code == SELF_BILLED_CREDIT_NOTE)
+        # A note that is turned round is over what the partner owes; it gets money all the same where a returned deposit is above that.
+        gets = (come_to.due < 0) == self._document.turned
+        due = f"Due from the {'operator' if gets else 'partner'} in {note.currency}", f"{come_to.due.copy_abs():f}"
+        if note.withdraws:
+            due = f"Withdrawn with it in {note.currency}", f"{come_to.due:f}"
         rows = [
             ("Sum without VAT", f"{come_to.without_tax:f}"),
             (rate, f"{come_to.tax:f}"),
             ("Sum with VAT", f"{come_to.with_tax:f}"),
             *held,
-            (f"Due from the {'operator' if gets else 'partner'} in {note.currency}", f"{come_to.due.copy_abs():f}"),
+            due,
         ]
         self._table(None, rows, (8, 2))
-        if gets and note.partner.iban is not None and come_to.due:
+        if gets and note.partner.iban is not None and come_to.due and not note.withdraws:
             self._pdf.ln(2)
             self._write(f"To be paid to the partner's account {masked(note.partner.iban)}.")
 

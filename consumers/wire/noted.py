@@ -60,13 +60,25 @@ class StatementInvoicedData(Note):
     tax: TaxPart | None = None
 
 
+class StatementInvoiceWithdrawnData(Note):
+    """The self-billed invoice of this number is withdrawn, before anything of it was paid. `day` is that of its credit note."""
+
+    day: Day
+    number: Text
+    reason: Text
+
+
 class StatementPaidData(Note):
-    """What is due in the currency was paid, whole and with its VAT; below 0 where the partner gave it back. `reference` is the transfer's."""
+    """What is open in the currency was paid, with its VAT, whole or (`part`) in part; below 0 where the partner gave it back.
+
+    `reference` is the transfer's.
+    """
 
     amount: Quantity
     currency: CurrencyCode
     reference: Text
     day: Day
+    part: bool = False
 
 
 class StatementSettledData(Note):
@@ -121,6 +133,7 @@ TYPES: dict[str, type[Data]] = {
     "statement.disputed": StatementDisputedData,
     "statement.confirmed": StatementConfirmedData,
     "statement.invoiced": StatementInvoicedData,
+    "statement.invoice_withdrawn": StatementInvoiceWithdrawnData,
     "statement.paid": StatementPaidData,
     "statement.settled": StatementSettledData,
     "discrepancy.opened": DiscrepancyOpenedData,

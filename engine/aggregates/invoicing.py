@@ -1,10 +1,10 @@
-"""From a confirmed settlement note to the bank: its invoice, its payments, and its end."""
+"""From a confirmed settlement note to the bank: its invoice, which can be withdrawn until it is paid, its payments, and its end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
@@ -13,8 +13,16 @@ from engine.aggregates.publication import deposit_to
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Look
 from engine.aggregates.taxing import taxes_on
-from engine.events import StatementInvoiced, StatementPaid, StatementSettled, Sum, joined
-from engine.money import decimal_of_micros, plain
+from engine.events import (
+    Event,
+    StatementInvoiced,
+    StatementInvoiceWithdrawn,
+    StatementPaid,
+    StatementSettled,
+    Sum,
+    joined,
+)
+from engine.money import MICRO_DIGITS, decimal_of_micros, minor_digits, plain
 
 if TYPE_CHECKING:
     from engine.aggregates.note import Note
@@ -22,6 +30,16 @@ if TYPE_CHECKING:
 
 class OtherNumber(Refused):
     code = "other-invoice-number"
+
+
+class OwnInvoice(Refused):
+    code = "own-invoice"
+
+
+class InvoicePaid(Refused):
+    """Of the invoice that is to be withdrawn something was paid."""
+
+    code = "invoice-paid"
 
 
 class AgentsNotPublished(Refused):
@@ -50,18 +68,53 @@ class PayoutHeld(Refused):
     code = "payout-held"
 
 
-def number_of(contract: str, period: str, agent: str | None = None) -> str:
-    """The number of the self-billed invoice."""
-    return f"SN-{contract}-{period}" + ("" if agent is None else f"-{agent.replace(' ', '-')}")
+# How the numbers of invoices and of the credit notes that withdraw them begin.
+_INVOICE, _CREDIT_NOTE = "SN", "CN"
 
 
-def invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) -> StatementInvoiced:
+def number_of(note: Note) -> str:
+    """The number of the note's next self-billed invoice: no invoice that was withdrawn had it."""
+    agent = "" if note.agent is None else f"-{note.agent.replace(' ', '-')}"
+    again = f".{len(note.withdrawn) + 1}" if note.withdrawn else ""
+    return f"{_INVOICE}-{note.contract}-{note.period}{agent}{again}"
+
+
+InvoicingCommand = StatementInvoiced | StatementInvoiceWithdrawn | StatementPaid | StatementSettled
+
+
+def decide(what: str, known: Note, command: InvoicingCommand, look: Look) -> InvoicingCommand:
+    """Of a step that the note's state allows. Raises the refusals above, but for InvoicePaid."""
+    match command:
+        case StatementInvoiced():
+            return _invoiced(what, known, command, look)
+        case StatementInvoiceWithdrawn():
+            return _withdrawn(what, known, command)
+        case StatementPaid():
+            return _paid(what, known, command, look)
+        case StatementSettled():
+            return _settled(what, known, command, look)
+        case _:
+            assert_never(command)
+
+
+def check_unpaid(what: str, known: Note, command: Event) -> None:
+    """Whether an invoice that is to be withdrawn may be, as far as payments go. Raises InvoicePaid."""
+    if isinstance(command, StatementInvoiceWithdrawn) and known.payments:
+        first = known.payments[0]
+        raise InvoicePaid(
+            f"of {what} {plain(decimal_of_micros(first.amount))} {first.currency} was paid on {first.day}, reference "
+            f"{first.reference}, so its invoice {known.number} stands; correct its amounts by events and settle restate, which "
+            "come with the next statement and its invoice, and agree anything else with the partner; write this message off"
+        )
+
+
+def _invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) -> StatementInvoiced:
     if not known.unpaid:
         raise NothingDue(f"nothing is due by {what}, so there is no invoice; settle it (statement.settled) instead")
-    number = number_of(known.contract, known.period, known.agent)
+    number = number_of(known)
     if command.number not in {None, number}:
         raise OtherNumber(
-            f"the invoice of {what} has the number {number}, not {command.number}; send it with that or with none under a new "
+            f"the invoice of {what} gets the number {number}, not {command.number}; send it with that or with none under a new "
             "id, and write this message off"
         )
     partner: Partner | None = look("partner", known.partner)
@@ -74,21 +127,28 @@ def invoiced(what: str, known: Note, command: StatementInvoiced, look: Look) -> 
     )  # fmt: skip
 
 
-def paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
-    before = [each for each in known.payments if each.currency == command.currency]
-    if before:
-        raise AlreadyPaid(
-            f"{what} was paid in {command.currency} on {before[0].day}, reference {before[0].reference}; write this message off"
+def _withdrawn(what: str, known: Note, command: StatementInvoiceWithdrawn) -> StatementInvoiceWithdrawn:
+    """Of an invoice of which nothing was paid."""
+    assert known.number is not None, known
+    if command.number != known.number:
+        raise OtherNumber(
+            f"the invoice of {what} that stands has the number {known.number}, not {command.number}; if that one is meant, "
+            "withdraw it under a new id, and write this message off"
         )
-    found = [Decimal(each.amount) for each in known.unpaid if each.currency == command.currency]
-    if not found:
-        raise NothingDue(f"nothing is due in {command.currency} by {what}; {_sums(known.unpaid)} is")
+    if command.author == known.invoiced_by:
+        raise OwnInvoice(
+            f"{command.author} recorded invoice {known.number} of {what} and cannot withdraw it; have somebody else do it under "
+            "a new id, and write this message off"
+        )
+    return msgspec.structs.replace(
+        command, credit_note=_CREDIT_NOTE + known.number.removeprefix(_INVOICE), invoiced=known.invoiced, taxes=known.taxes,
+        partner=known.partner, party=known.party,
+    )  # fmt: skip
+
+
+def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> StatementPaid:
     amount = decimal_of_micros(command.amount)
-    if amount != found[0]:
-        raise OtherAmount(
-            f"{plain(amount)} {command.currency} was paid, and {plain(found[0])} {command.currency} is to pay for {what}"
-            f"{_of_vat(known, command.currency)}; it is paid whole: give that amount under a new id, and write this message off"
-        )
+    _check_amount(what, known, command, amount)
     holds = holder(look, known.partner)
     if holds is not None and amount > 0:
         raise PayoutHeld(
@@ -99,12 +159,40 @@ def paid(what: str, known: Note, command: StatementPaid, look: Look) -> Statemen
     return msgspec.structs.replace(command, partner=known.partner, party=known.party, number=known.number)
 
 
+def _check_amount(what: str, known: Note, command: StatementPaid, amount: Decimal) -> None:
+    """That it is what is open in the currency or, where it says that it is a part, a part of that, by a transfer of its own."""
+    currency = command.currency
+    before = [each for each in known.payments if each.currency == currency]
+    found = [Decimal(each.amount) for each in known.unpaid if each.currency == currency]
+    again = [each for each in before if each.reference == command.reference] if found else before[-1:]
+    if again:
+        raise AlreadyPaid(
+            f"{what} was paid {'' if not found else 'in part '}in {currency} on {again[0].day}, reference {again[0].reference}"
+            f"{'; a further transfer has a reference of its own' if found else ''}; write this message off"
+        )
+    if not found:
+        raise NothingDue(f"nothing is due in {currency} by {what}; {_sums(known.unpaid)} is")
+    (asked,) = found
+    whole = command.amount % 10 ** (MICRO_DIGITS - minor_digits(currency)) == 0
+    if command.part and not (whole and (0 < amount <= asked or asked <= amount < 0)):
+        raise OtherAmount(
+            f"{plain(amount)} {currency} was paid as a part, and {plain(asked)} {currency} is open for {what}; a part is of that, no "
+            "more, and in whole minor units: give such an amount under a new id, and write this message off"
+        )
+    if not command.part and amount != asked:
+        rest = " by now" if before else _of_vat(known, currency)
+        raise OtherAmount(
+            f"{plain(amount)} {currency} was paid, and {plain(asked)} {currency} is to pay for {what}{rest}; give that amount or say "
+            "that it is a part of it under a new id, and write this message off"
+        )
+
+
 def _of_vat(known: Note, currency: str) -> str:
     """In words, what of the sum is VAT."""
     return "".join(f", {plain(Decimal(each.amount))} of it VAT" for each in known.taxes if each.currency == currency)
 
 
-def settled(what: str, known: Note, command: StatementSettled, look: Look) -> StatementSettled:
+def _settled(what: str, known: Note, command: StatementSettled, look: Look) -> StatementSettled:
     if known.unpaid:
         raise NotPaid(
             f"{what} is {known.state}, and {_sums(known.unpaid)} is due; have it invoiced and paid first, and write this message off"

@@ -16,12 +16,13 @@ from engine.aggregates import invoicing
 from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
-from engine.aggregates.taxing import to_pay
+from engine.aggregates.taxing import open_of, to_pay
 from engine.events import (
     Agent,
     StatementConfirmed,
     StatementDisputed,
     StatementInvoiced,
+    StatementInvoiceWithdrawn,
     StatementPaid,
     StatementPublished,
     StatementSettled,
@@ -29,10 +30,17 @@ from engine.events import (
     Tax,
     joined,
 )
+from engine.money import decimal_of_micros
 from engine.period import day_in
 
 NoteCommand = (
-    StatementPublished | StatementDisputed | StatementConfirmed | StatementInvoiced | StatementPaid | StatementSettled
+    StatementPublished
+    | StatementDisputed
+    | StatementConfirmed
+    | StatementInvoiced
+    | StatementInvoiceWithdrawn
+    | StatementPaid
+    | StatementSettled
 )
 
 
@@ -45,10 +53,23 @@ class Payment(msgspec.Struct, frozen=True):
     day: date
 
 
+class WithdrawnInvoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An invoice that was withdrawn: `invoiced` is its day, `day` that of its credit note."""
+
+    number: str
+    invoiced: date
+    credit_note: str
+    day: date
+    reason: str
+    tax: Tax | None = None
+    taxes: tuple[Sum, ...] = ()
+
+
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`state` is published, disputed, confirmed, invoiced, paid or settled; `day` is that of the last step.
 
     `lines` are those that were disputed. `due` is what the partner gets, by currency; `taxes` the VAT on it, from its invoice on.
+    `number`, `invoiced`, `invoiced_by`, `tax` and `taxes` are of the invoice that stands; `withdrawn` are those before it.
     `agents` have notes of their own; `agent` is the party of the one whose note this is.
     """
 
@@ -71,10 +92,12 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by_default: bool = False
     number: str | None = None
     invoiced: date | None = None
+    invoiced_by: str | None = None
     agent: str | None = None
     agents: tuple[Agent, ...] = ()
     tax: Tax | None = None
     taxes: tuple[Sum, ...] = ()
+    withdrawn: tuple[WithdrawnInvoice, ...] = ()
     payments: tuple[Payment, ...] = ()
 
     @property
@@ -85,8 +108,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def unpaid(self) -> tuple[Sum, ...]:
         """What is to pay and was not paid yet."""
-        paid = {each.currency for each in self.payments}
-        return tuple(each for each in self.to_pay if each.currency not in paid and Decimal(each.amount))
+        return open_of(self.to_pay, ((each.currency, decimal_of_micros(each.amount)) for each in self.payments))
 
 
 class DisputeTooLate(Refused):
@@ -111,6 +133,7 @@ _STEPS = {
     "statement.disputed": ("published", "disputed"),
     "statement.confirmed": ("published", "disputed"),
     "statement.invoiced": ("confirmed",),
+    "statement.invoice_withdrawn": ("invoiced",),
     "statement.paid": ("invoiced",),
     "statement.settled": ("confirmed", "paid"),
 }
@@ -128,6 +151,7 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
                 waits_for=f"note:{command.named}",
             )
         return published(what, command, look)
+    invoicing.check_unpaid(what, known, command)
     fits(what, known.state, command.NAME, _STEPS)
     if (day := day_in(known.time_zone, command.time)) < known.day:
         raise BeforeLastStep(
@@ -141,12 +165,8 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
             return _disputed(what, known, command, day)
         case StatementConfirmed():
             return _confirmed(what, known, command, day, look)
-        case StatementInvoiced():
-            return invoicing.invoiced(what, known, command, look)
-        case StatementPaid():
-            return invoicing.paid(what, known, command, look)
-        case StatementSettled():
-            return invoicing.settled(what, known, command, look)
+        case StatementInvoiced() | StatementInvoiceWithdrawn() | StatementPaid() | StatementSettled():
+            return invoicing.decide(what, known, command, look)
         case _:
             assert_never(command)
 
@@ -201,10 +221,8 @@ def evolve(known: Note | None, event: NoteCommand) -> Note:
             return replace(after, state="disputed", lines=lines, reason=event.reason)
         case StatementConfirmed():
             return replace(after, state="confirmed", confirmed_by=event.author, by_default=event.by_default)
-        case StatementInvoiced():
-            return replace(
-                after, state="invoiced", number=event.number, invoiced=event.day, tax=event.tax, taxes=event.taxes
-            )
+        case StatementInvoiced() | StatementInvoiceWithdrawn():
+            return _invoiced(after, event)
         case StatementPaid():
             paid = Payment(event.currency, event.amount, event.reference, event.day)
             after = replace(after, payments=(*known.payments, paid))
@@ -226,6 +244,25 @@ def _begun(event: StatementPublished) -> Note:
         state="published", day=day, publisher=event.author, party=event.party, due=event.due, published=day,
         digest=event.digest, dispute_until=event.dispute_until, pay_by=event.pay_by, agent=event.agent,
         agents=event.agents,
+    )  # fmt: skip
+
+
+def _invoiced(known: Note, event: StatementInvoiced | StatementInvoiceWithdrawn) -> Note:
+    """With the invoice that stands from now on, or without the one that is withdrawn."""
+    replace = msgspec.structs.replace
+    if isinstance(event, StatementInvoiced):
+        return replace(
+            known, state="invoiced", number=event.number, invoiced=event.day, invoiced_by=event.author, tax=event.tax,
+            taxes=event.taxes,
+        )  # fmt: skip
+    assert known.invoiced is not None, event
+    assert event.credit_note is not None, event
+    gone = WithdrawnInvoice(
+        event.number, known.invoiced, event.credit_note, event.day, event.reason, known.tax, known.taxes
+    )
+    return replace(
+        known, state="confirmed", number=None, invoiced=None, invoiced_by=None, tax=None, taxes=(),
+        withdrawn=(*known.withdrawn, gone),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from engine.events import Sum, Tax
-from engine.money import in_units, minor_digits, of_units, tax_on
+from engine.money import difference, in_units, minor_digits, of_units, tax_on
 
 
 def taxes_on(due: Iterable[Sum], deposit: Iterable[Sum], tax: Tax | None) -> tuple[Sum, ...]:
@@ -23,6 +23,14 @@ def taxes_on(due: Iterable[Sum], deposit: Iterable[Sum], tax: Tax | None) -> tup
 def to_pay(due: Iterable[Sum], taxes: Iterable[Sum]) -> tuple[Sum, ...]:
     """What is due, with its VAT."""
     return _added(due, ((each.currency, Decimal(each.amount)) for each in taxes))
+
+
+def open_of(to_pay: Iterable[Sum], paid: Iterable[tuple[str, Decimal]]) -> tuple[Sum, ...]:
+    """What is to pay less what was paid, by currency, where there is any."""
+    sums: dict[str, Decimal] = {}
+    for currency, amount in paid:
+        sums[currency] = difference(sums.get(currency, Decimal(0)), amount)
+    return tuple(each for each in _added(to_pay, sums.items()) if Decimal(each.amount))
 
 
 def _added(sums: Iterable[Sum], further: Iterable[tuple[str, Decimal]]) -> tuple[Sum, ...]:

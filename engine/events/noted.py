@@ -109,8 +109,28 @@ class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True
     pay_by: date | None = None
 
 
+class StatementInvoiceWithdrawn(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The self-billed invoice `number` is withdrawn, before anything of it was paid: the note is confirmed again.
+
+    `credit_note` is the number of the credit note that says so, and `day` its day. That number, the day on which it was `invoiced`,
+    the `taxes` that no longer are to pay, and whose it is, are the decision's.
+    """
+
+    NAME: ClassVar[str] = "statement.invoice_withdrawn"
+    author: str
+    day: date
+    number: str
+    reason: str
+    credit_note: str | None = None
+    invoiced: date | None = None
+    taxes: tuple[Sum, ...] = ()
+    partner: str | None = None
+    party: str | None = None
+
+
 class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """All that is to pay in the currency was paid on the day; `amount` is in micros, below 0 where the partner gave it back.
+    """All that was open in the currency was paid on the day, or a `part` of it; `amount` is in micros, below 0 where the partner
+    gave it back.
 
     `reference` is that of the transfer; notes that were set off against each other share it. `partner`, its `party` of the
     statement and the invoice's `number` are the decision's.
@@ -122,6 +142,7 @@ class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc
     currency: str
     reference: str
     day: date
+    part: bool = False
     partner: str | None = None
     party: str | None = None
     number: str | None = None

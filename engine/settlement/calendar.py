@@ -137,7 +137,7 @@ def _next(
         case "disputed":
             return _dispute(row, undecided.get(joined(row.contract, row.period), []))
         case "confirmed" if note.unpaid:
-            return "statement.invoiced", {"day": day.isoformat()}
+            return _invoicing(row, note, day)
         case _:
             assert note.state in {"confirmed", "paid"}, note
             return "statement.settled", {}
@@ -165,6 +165,15 @@ def _dispute(row: Unsettled, lines: list[str]) -> Waits:
         return Waits(row.contract, row.period, "open-discrepancies", sentence)
     sentence = "what was disputed is decided; the partner confirms it (settle statement confirm)"
     return Waits(row.contract, row.period, "disputed", sentence)
+
+
+def _invoicing(row: Unsettled, note: Note, day: date) -> tuple[str, dict[str, Any]] | Waits:
+    """What a person has withdrawn, a person invoices again: only that one knows whether what was wrong is mended."""
+    if not note.withdrawn:
+        return "statement.invoiced", {"day": day.isoformat()}
+    last = note.withdrawn[-1]
+    sentence = f"its invoice {last.number} was withdrawn: {last.reason}; invoice it again (settle statement invoice)"
+    return Waits(row.contract, row.period, "invoice-withdrawn", sentence)
 
 
 def _to_pay(note: Note, day: date, held: str | None) -> Iterator[ToPay]:

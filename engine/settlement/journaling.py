@@ -15,6 +15,7 @@ from engine.events import (
     DiscrepancyResolved,
     Event,
     StatementInvoiced,
+    StatementInvoiceWithdrawn,
     StatementPaid,
     StatementPublished,
 )
@@ -100,12 +101,8 @@ def _told(position: int, event: Event, closed: Callable[[str, str], Json]) -> En
             if event.agent is not None and event.partner is not None:
                 agents = {event.agent: event.partner}
             return journal.published(position, day, closed(event.contract, event.period), agents, event.agent)
-        case StatementInvoiced():
-            party = (journal.PAYABLE, _payee(event))
-            taxes = [Transfer((journal.VAT, ""), party, Decimal(each.amount), each.currency) for each in event.taxes]
-            postings = [posting for tax in taxes for posting in tax.postings]
-            reference = f"VAT of {event.number}"
-            return journal.entry(position, event.day, event.contract, event.period, reference, postings)
+        case StatementInvoiced() | StatementInvoiceWithdrawn():
+            return _vat(position, event)
         case StatementPaid():
             party = (journal.PAYABLE, _payee(event))
             transfer = Transfer(party, (journal.BANK, ""), decimal_of_micros(event.amount), event.currency)
@@ -129,7 +126,19 @@ def _told(position: int, event: Event, closed: Callable[[str, str], Json]) -> En
             return None
 
 
-def _payee(event: StatementInvoiced | StatementPaid) -> str:
+def _vat(position: int, event: StatementInvoiced | StatementInvoiceWithdrawn) -> Entry | None:
+    """That of an invoice; of one that is withdrawn the other way round, and not before the day on which it was there."""
+    account, party = (journal.VAT, ""), (journal.PAYABLE, _payee(event))
+    day, reference = event.day, f"VAT of {event.number}"
+    if isinstance(event, StatementInvoiceWithdrawn):
+        account, party = party, account
+        day, reference = max(event.day, event.invoiced or event.day), f"{reference}, withdrawn"
+    taxes = [Transfer(account, party, Decimal(each.amount), each.currency) for each in event.taxes]
+    postings = [posting for tax in taxes for posting in tax.postings]
+    return journal.entry(position, day, event.contract, event.period, reference, postings)
+
+
+def _payee(event: StatementInvoiced | StatementInvoiceWithdrawn | StatementPaid) -> str:
     return event.partner or "" if event.agent else _party(event.party, event.partner)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from engine.aggregates.discrepancy import Discrepancy
 from engine.aggregates.note import Note
-from engine.events import joined
+from engine.events import Sum, joined
 from engine.money import decimal_of_micros, plain
 from engine.period import Period
 from engine.store import relations
@@ -41,14 +42,20 @@ def standing_of(cursor: Rows, contract: str, period: Period) -> dict[str, Any] |
 
 
 def told(state: Note | Discrepancy) -> dict[str, Any]:
-    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts; of a note also what is to pay for it."""
+    """A note or a discrepancy as JSON builtins, with its amounts as decimal texts; of a note also what is to pay for it,
+    and what of that is open.
+    """
     said: dict[str, Any] = msgspec.to_builtins(state)
     if isinstance(state, Note):
-        sums = {"due": state.due, "taxes": state.taxes, "to_pay": state.to_pay}
-        said |= {
-            name: [{"currency": each.currency, "amount": each.amount} for each in found] for name, found in sums.items()
-        }
+        sums = {"due": state.due, "taxes": state.taxes, "to_pay": state.to_pay, "open": state.unpaid}
+        said |= {name: _sums(found) for name, found in sums.items()}
+        if state.withdrawn:
+            said["withdrawn"] = [msgspec.to_builtins(each) | {"taxes": _sums(each.taxes)} for each in state.withdrawn]
     for each in (said, *said.get("payments", ())):
         if "amount" in each:
             each["amount"] = plain(decimal_of_micros(each["amount"]))
     return said
+
+
+def _sums(sums: Iterable[Sum]) -> list[dict[str, str]]:
+    return [{"currency": each.currency, "amount": each.amount} for each in sums]

@@ -1,15 +1,26 @@
-"""That notes are over what their statements say is due, with its VAT; that it was paid whole; and that the journal says all of it."""
+"""That notes are over what their statements say is due, with its VAT; that it was paid, and no more; and that the journal says all of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from engine.aggregates.publication import deposit_to, due_to
 from engine.aggregates.taxing import taxes_on, to_pay
-from engine.events import NoteEvent, StatementInvoiced, StatementPaid, StatementPublished, Sum, decoded, joined
-from engine.money import decimal_of_micros, plain
+from engine.events import (
+    NoteEvent,
+    StatementInvoiced,
+    StatementInvoiceWithdrawn,
+    StatementPaid,
+    StatementPublished,
+    StatementSettled,
+    Sum,
+    decoded,
+    joined,
+)
+from engine.money import decimal_of_micros, difference, plain
 from engine.projections.journal import Entry as Booked
 from engine.projections.seals import Entry
 from engine.settlement.journaling import entries_told
@@ -81,7 +92,9 @@ def _wrong(statement: Statement, entries: Sequence[Entry], booked: Mapping[int, 
     try:
         events = [(each.position, decoded(each.name, each.state)) for each in entries]
         expected = entries_told(events, lambda *_: statement.said)
-        yield from _amounts(statement.said, [event for _, event in events if isinstance(event, NoteEvent)])
+        steps = [event for _, event in events if isinstance(event, NoteEvent)]
+        yield from _amounts(statement.said, steps)
+        yield from _steps(steps)
     except UNREADABLE as error:
         yield f"its note cannot be read: {str(error)[:120] or type(error).__name__}"
         return
@@ -90,7 +103,7 @@ def _wrong(statement: Statement, entries: Sequence[Entry], booked: Mapping[int, 
 
 
 def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
-    owed: dict[str, str] = {}
+    """Where what it was published and invoiced over is not what the statement says is due, with its VAT."""
     for event in notes:
         match event:
             case StatementPublished() if event.due != due_to(said, event.party or ""):
@@ -102,13 +115,53 @@ def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
                     yield f"it was invoiced with {_sums(event.deposit)} of deposit, which is not what is returned"
                 if event.taxes != taxes_on(event.due, event.deposit, event.tax):
                     yield f"it was invoiced with VAT of {_sums(event.taxes)}, which is not its rate of what is due"
-                owed = {each.currency: each.amount for each in to_pay(event.due, event.taxes)}
-            case StatementPaid():
-                amount, asked = decimal_of_micros(event.amount), Decimal(owed.pop(event.currency, "0"))
-                if amount != asked:
-                    yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
             case _:
                 pass
+
+
+def _steps(notes: Sequence[NoteEvent]) -> Iterator[str]:
+    """Where an invoice was made beside another, withdrawn though it did not stand or was paid, paid another amount, or not wholly."""
+    stands: StatementInvoiced | None = None
+    owed: dict[str, Decimal] = {}
+    numbers: set[str | None] = set()
+    for event in notes:
+        match event:
+            case StatementInvoiced():
+                if stands is not None or event.number in numbers:
+                    yield f"invoice {event.number} was made beside another, or under a number that was used before"
+                numbers.add(event.number)
+                stands, owed = event, _owed(event)
+            case StatementInvoiceWithdrawn():
+                if stands is None or _named(event) != (stands.number, stands.day, stands.taxes):
+                    yield f"invoice {event.number} of {event.invoiced} with VAT of {_sums(event.taxes)} was withdrawn, and did not stand"
+                elif owed != _owed(stands):
+                    yield f"invoice {event.number} was withdrawn after it was paid"
+                stands, owed = None, {}
+            case StatementPaid():
+                yield from _paid(event, owed)
+            case StatementSettled() if any(owed.values()):
+                yield f"it was settled, and {', '.join(f'{plain(v)} {k}' for k, v in owed.items() if v)} is open"
+            case _:
+                pass
+
+
+def _paid(event: StatementPaid, owed: dict[str, Decimal]) -> Iterator[str]:
+    """Where it is neither all nor, as it says, a part of what is owed; takes it from that."""
+    amount, asked = decimal_of_micros(event.amount), owed.pop(event.currency, Decimal(0))
+    part = event.part and (0 < amount < asked or asked < amount < 0)
+    if part:
+        owed[event.currency] = difference(asked, amount)
+    elif amount != asked:
+        yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
+
+
+def _named(event: StatementInvoiceWithdrawn) -> tuple[str, date | None, tuple[Sum, ...]]:
+    """The invoice that it withdraws."""
+    return event.number, event.invoiced, event.taxes
+
+
+def _owed(event: StatementInvoiced) -> dict[str, Decimal]:
+    return {each.currency: Decimal(each.amount) for each in to_pay(event.due, event.taxes)}
 
 
 def _sums(sums: Sequence[Sum]) -> str:

@@ -145,6 +145,102 @@ def test_what_is_to_be_paid_is_a_payment_file_and_what_is_not_says_why(invoiced:
     assert "Assets:X-recoverable-x20-VAT  9.5 EUR" in ledger.read_text(encoding="utf-8")
 
 
+def test_after_a_part_the_bank_is_asked_for_what_is_open_by_another_transfer(invoiced: Settle, tmp_path: Path) -> None:
+    file, operator = tmp_path / "pay.xml", str(tmp_path / "operator.yaml")
+    asked = ["export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator]
+
+    def transfer() -> tuple[str | None, ...]:
+        assert invoiced(*asked).status == 0
+        tree = etree.fromstring(file.read_bytes())
+        return tuple(tree.findtext(f".//{{*}}{name}") for name in ("EndToEndId", "InstdAmt", "Ustrd", "MsgId"))
+
+    *first, message = transfer()
+    assert first == ["SN-C-1-2026-10", "59.50", "Settlement note SN-C-1-2026-10"]
+    pay = [
+        "statement",
+        "pay",
+        "C-1",
+        "2026-10",
+        "--currency",
+        "EUR",
+        "--by",
+        "ann",
+        "--day",
+        "2026-11-20",
+        "--amount",
+        "20.00",
+    ]
+    short = invoiced(*pay, "--reference", "bank 7")
+    assert (short.status, "give that amount or say that it is a part of it" in short.err) == (1, True)
+    assert invoiced(*pay, "--reference", "bank 7", "--part").status == 0
+    assert "; 39.50 EUR open" in invoiced("statement", "C-1", "2026-10").out
+    # The same message would be one that the bank has already.
+    *second, other = transfer()
+    assert second == ["SN-C-1-2026-10/2", "39.50", "Settlement note SN-C-1-2026-10"]
+    assert other != message
+
+
+def test_a_withdrawn_invoice_is_a_credit_note_that_names_it(invoiced: Settle, tmp_path: Path) -> None:
+    file, operator = tmp_path / "note.xml", str(tmp_path / "operator.yaml")
+    export = ["export", "invoice", "C-1", "2026-10", "--format", "ubl", "-o", str(file), "--operator", operator]
+
+    def exported(*number: str) -> tuple[str, bytes]:
+        said = invoiced(*export, *number)
+        assert said.status == 0, said.err
+        document = file.read_bytes()
+        assert broken("ubl", document) == []
+        return said.out, document
+
+    _, first = exported()
+    withdraw = ["statement", "withdraw-invoice", "C-1", "2026-10", "SN-C-1-2026-10", "--day", "2026-11-18"]
+    said = [*withdraw, "--reason", "the rate is 7%", "--time", "2026-11-18T12:00:00Z"]
+    own = invoiced(*said, "--by", "ann")
+    assert (own.status, "ann recorded invoice SN-C-1-2026-10" in own.err) == (1, True)
+    assert invoiced(*said, "--by", "bob").status == 0
+    told = "invoice SN-C-1-2026-10 withdrawn on 2026-11-18 by CN-C-1-2026-10: the rate is 7%"
+    assert told in invoiced("statement", "C-1", "2026-10").out
+    shown, credit = exported()
+    assert "CN-C-1-2026-10: 59.50 EUR withdraws SN-C-1-2026-10" in shown
+    tree = etree.fromstring(credit)
+    assert (tree.tag.endswith("}CreditNote"), tree.findtext("{*}CreditNoteTypeCode")) == (True, "261")
+    preceding = tree.find("{*}BillingReference/{*}InvoiceDocumentReference")
+    assert [preceding.findtext(f"{{*}}{name}") for name in ("ID", "IssueDate")] == ["SN-C-1-2026-10", "2026-11-16"]
+    assert tree.findtext("{*}LegalMonetaryTotal/{*}PayableAmount") == "59.50"
+    assert invoiced("export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator).status == 1
+    # The credit note, and the first invoice, are to whom it was; the second to whom it is.
+    moved = ["partner", "change", "P-1", "--by", "ann", "--address", "9 rue Z", "--address", "69001 Lyon"]
+    assert invoiced(*moved).status == 0
+    anew = [
+        "statement",
+        "invoice",
+        "C-1",
+        "2026-10",
+        "--by",
+        "ann",
+        "--day",
+        "2026-11-19",
+        "--time",
+        "2026-11-19T12:00:00Z",
+    ]
+    assert invoiced(*anew, "--tax-category", "S", "--tax-rate", "7").status == 0
+    shown, second = exported()
+    assert "SN-C-1-2026-10.2: 53.50 EUR payable" in shown
+    addresses = [b"9 rue Z" in each for each in (first, credit, second)]
+    assert addresses == [False, False, True]
+    # Each of the three at any time, byte for byte.
+    assert exported("--number", "SN-C-1-2026-10")[1] == first
+    assert exported("--number", "CN-C-1-2026-10")[1] == credit
+    assert exported("--number", "SN-C-1-2026-10.2")[1] == second
+    none = invoiced(*export, "--number", "SN-C-1-2026-10.3")
+    assert (
+        "no invoice or credit note SN-C-1-2026-10.3, but SN-C-1-2026-10, CN-C-1-2026-10, SN-C-1-2026-10.2" in none.err
+    )
+    # The bank is asked for what the invoice that stands asks for, under its number.
+    assert invoiced("export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator).status == 0
+    paid = etree.fromstring(file.read_bytes())
+    assert (paid.findtext(".//{*}EndToEndId"), paid.findtext(".//{*}InstdAmt")) == ("SN-C-1-2026-10.2", "53.50")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

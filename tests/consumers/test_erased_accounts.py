@@ -18,6 +18,7 @@ from consumers.secrets import FieldsErased, NoBankAccount, Vault, bank_account, 
 from consumers.suspense import recycle_all, write_off
 from engine.aggregates.note import AGGREGATE, Note, Payment
 from engine.events import PartnerBankAccountErased, Sum
+from engine.money import MICROS
 from engine.settlement import closing, recording, sealing
 from engine.store import data_keys, suspense
 from engine.store.database import Store
@@ -240,20 +241,22 @@ def test_a_statement_that_nobody_has_published_holds_no_account(store: Store) ->
     ("due", "paid", "awaited"),
     [
         ([("CNY", "50")], [], True),
-        ([("CNY", "50")], ["CNY"], False),
-        ([("CNY", "50"), ("EUR", "1")], ["CNY"], True),
+        ([("CNY", "50")], [("CNY", 50)], False),
+        ([("CNY", "50")], [("CNY", 20)], True),
+        ([("CNY", "50")], [("CNY", 20), ("CNY", 30)], False),
+        ([("CNY", "50"), ("EUR", "1")], [("CNY", 50)], True),
         ([("CNY", "-50")], [], False),
         ([("CNY", "0")], [], False),
         ([], [], False),
     ],
 )
 def test_a_note_awaits_an_account_while_it_is_to_pay(
-    due: list[tuple[str, str]], paid: list[str], awaited: bool
+    due: list[tuple[str, str]], paid: list[tuple[str, int]], awaited: bool
 ) -> None:
     note = Note(
         contract="C-1", period="2026-10", partner="P-1", time_zone="UTC", state="invoiced", day=NOW.date(), publisher="ann",
         party="partner", due=tuple(Sum(currency, amount) for currency, amount in due), published=NOW.date(), digest="",
-        payments=tuple(Payment(currency, 0, "B", NOW.date()) for currency in paid),
+        payments=tuple(Payment(currency, amount * MICROS, "B", NOW.date()) for currency, amount in paid),
     )  # fmt: skip
     assert tuple(AGGREGATE.groups(note)) == (("P-1",) if awaited else ())
 

@@ -210,6 +210,11 @@ MESSAGES = [
         NOTE | {"day": "2026-11-20", "number": "SN-C-1-2026-10", "tax": {"category": "S", "rate": "19"}},
     ),
     message(
+        "statement.invoice_withdrawn",
+        "1",
+        NOTE | {"day": "2026-11-21", "number": "SN-C-1-2026-10", "reason": "the rate is 7%"},
+    ),
+    message(
         "statement.paid", "1", NOTE | {"amount": "-1.50", "currency": "CNY", "reference": "B 7", "day": "2026-11-30"}
     ),
     message("statement.settled", "1", NOTE),

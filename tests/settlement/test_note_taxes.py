@@ -269,6 +269,18 @@ def test_what_the_exported_note_asks_for_is_what_is_to_pay(store: Store, tmp_pat
     assert verify(tmp_path / "pack", packed.root).proof.ok
 
 
+def test_what_was_not_known_of_the_partner_when_it_was_invoiced_is_written_as_it_is_now(store: Store) -> None:
+    closed(store)
+    take(store, PUBLISHED, CONFIRMED, INVOICED)
+    with store.reading() as cursor, pytest.raises(CannotInvoice, match="has no country"):
+        note_for(store, cursor, "C-1", OCTOBER, OPERATOR)
+    address = {"country": "DE", "tax_id": "DE123456789", "address": ["Weg 2"]}
+    take(store, message("partner.changed", "later", {"partner": "P-1", "author": "Li"} | address))
+    with store.reading() as cursor:
+        made = note_for(store, cursor, "C-1", OCTOBER, OPERATOR)
+    assert (made.partner.country, made.partner.tax_id, made.partner.address) == ("DE", "DE123456789", ("Weg 2",))
+
+
 def test_others_are_told_of_the_vat_with_the_invoice(store: Store) -> None:
     closed(store)
     take(store, PUBLISHED, CONFIRMED, INVOICED)

@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from consumers import run_day as running
 from consumers.commands import Asked, ask
+from engine.aggregates.note import Note
 from engine.period import Period
 from engine.settlement import closing
 from engine.settlement.noting import told
@@ -39,13 +40,14 @@ FOLLOWS = {
     "published": {"disputed", "confirmed"},
     "disputed": {"confirmed"},
     "confirmed": {"invoiced", "settled"},
-    "invoiced": {"paid"},
+    "invoiced": {"paid", "confirmed"},
     "paid": {"settled"},
     "settled": set(),
 }
 DECIDED = {None: {"open"}, "open": {"assigned", "resolved", "rejected"}, "assigned": {"resolved", "rejected"}}
 _numbers = itertools.count(1)
 REACHED: set[str] = set()
+INVOICES_MAX = 2
 
 
 @contextmanager
@@ -77,6 +79,9 @@ STEPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "statement.disputed": st.fixed_dictionaries({"reason": st.just("r"), "lines": st.lists(lines, max_size=2)}),
     "statement.confirmed": st.fixed_dictionaries({}, optional={"by_default": st.booleans()}),
     "statement.invoiced": st.fixed_dictionaries({"day": st.just("2026-12-01")}, optional={"tax": taxes}),
+    "statement.invoice_withdrawn": st.fixed_dictionaries(
+        {"day": st.just("2026-12-02"), "reason": st.just("r"), "number": periods.map(lambda period: f"SN-C-1-{period}")}
+    ),
     "statement.settled": st.just({}),
     "discrepancy.opened": st.fixed_dictionaries({"line": lines}, optional={"theirs": amounts}),
     "discrepancy.assigned": st.fixed_dictionaries({"line": lines, "to": people}),
@@ -96,9 +101,10 @@ acts = st.one_of(
     st.tuples(st.just("somebody_asks"), st.tuples(steps, periods, people, days)),
     st.tuples(
         st.just("somebody_pays"),
-        st.tuples(periods, people, days, st.sampled_from(["whole", "more", "less", "without"])),
+        st.tuples(periods, people, days, st.sampled_from(["whole", "more", "less", "without", "part"])),
     ),
     st.tuples(st.just("what_must_not_be_is_asked"), st.tuples(periods, people)),
+    st.tuples(st.just("an_invoice_is_withdrawn_and_made_anew"), st.tuples(taxes)),
     st.tuples(st.just("the_partner_is_taxed"), st.tuples(taxes)),
     st.tuples(st.just("a_period_is_closed"), st.tuples(st.sampled_from(PERIODS))),
     st.tuples(st.just("a_day_is_run"), st.tuples(days)),
@@ -123,7 +129,10 @@ class Notes(RuleBasedStateMachine):
         self.days: dict[str, date] = {}  # of the last step
         self.partner_tax: dict[str, str] = {}
         self.stated: dict[str, dict[str, str]] = {}  # by period what its invoice says of VAT
-        self.taxed: dict[str, Decimal] = {}  # by period the rate with which it was invoiced, in percent
+        self.taxed: dict[str, Decimal] = {}  # by period the rate of the invoice that stands, in percent
+        self.paid: dict[str, list[Decimal]] = {}  # by period the parts in which it was paid
+        self.recorders: dict[str, str] = {}  # by period who recorded the invoice that stands
+        self.invoices: dict[str, list[str]] = {}  # by period the numbers of its invoices, in their order
 
     def teardown(self) -> None:
         try:
@@ -150,19 +159,26 @@ class Notes(RuleBasedStateMachine):
         data = {"contract": "C-1", "period": period, "author": author} | said
         try:
             ask(self.store, [Asked(type_, data, time)], lambda: NOW)
-            if type_ == "statement.invoiced" and "tax" in said:
-                self.stated[period] = said["tax"]
+            if type_ == "statement.invoiced":
+                self.stated.pop(period, None)
+                self.stated |= {period: said["tax"]} if "tax" in said else {}
         except CommandRefused as refusal:
             REACHED.add(refusal.code)
 
     def somebody_pays(self, period: str, author: str, day: date, share: str) -> None:
-        asked = self.due() if share == "without" else self.to_pay()
+        asked = self.due() if share == "without" else self.open()
         amount = asked.get(period, Decimal(50)) + {"more": 1, "less": -1}.get(share, 0)
-        said = {"amount": f"{amount:f}", "currency": "CNY", "reference": "B", "day": "2026-12-01"}
+        said = {"amount": f"{amount:f}", "currency": "CNY", "reference": f"B {next(self.sent)}", "day": "2026-12-01"}
+        if share == "part":
+            said |= {"amount": f"{Decimal(1).copy_sign(amount) if abs(amount) > 1 else amount:f}", "part": True}
+        if share == "too large a part":
+            said |= {"amount": f"{amount + Decimal('0.01').copy_sign(amount):f}", "part": True}
         self.somebody_asks(("statement.paid", said), period, author, day)
 
     def what_follows_is_done(self, period: str, line: str, choice: int) -> None:
-        """So that the ends are reached as well: a step that fits the state."""
+        """So that the ends are reached as well: a step that fits the state; of another period, where that one is at its end."""
+        unsettled = [each for each in map(str, PERIODS) if self.notes.get(each) != "settled"]
+        period = period if period in unsettled else next(iter(unsettled), period)
         state = self.notes.get(period)
         undecided = [
             line for (of, line), now in self.discrepancies.items() if of == period and now in {"open", "assigned"}
@@ -186,21 +202,45 @@ class Notes(RuleBasedStateMachine):
             type_, said = "statement.invoiced", {"day": "2027-03-01"}
             said |= {"tax": {"category": "S", "rate": "6"}} if choice == 1 else {}
         elif state == "invoiced":
-            self.somebody_pays(period, author, day, "whole")
+            for share in ("whole",) if choice else ("part", "whole"):
+                self.somebody_pays(period, author, day, share)
+                self.states_are_declared_and_follow_one_another()
+            said = {"number": self.invoices[period][-1], "reason": "r", "day": "2027-03-02"}
+            self.somebody_asks(("statement.invoice_withdrawn", said), period, "auditor", day)  # refused
             return
         else:
             type_ = "statement.settled"
         self.somebody_asks((type_, said), period, author, day)
         if type_ == "statement.disputed":
             self.somebody_asks(("discrepancy.opened", {"line": line, "theirs": "55"}), period, "partner", day)
+            self.somebody_asks(("statement.confirmed", {}), period, "partner", day)  # refused
+
+    def an_invoice_is_withdrawn_and_made_anew(self, tax: dict[str, str]) -> None:
+        stand = [
+            each
+            for each, state in self.notes.items()
+            if state == "invoiced" and len(self.invoices[each]) < INVOICES_MAX
+        ]
+        for period in stand[:1]:
+            said = {"number": self.invoices[period][-1], "reason": "r", "day": "2027-03-02"}
+            day = self.days[period]
+            for author in (self.recorders[period], "auditor"):  # the first is refused
+                self.somebody_asks(("statement.invoice_withdrawn", said), period, author, day)
+            self.states_are_declared_and_follow_one_another()
+            self.somebody_asks(("statement.invoiced", {"day": "2027-03-02", "tax": tax}), period, "ann", day)
 
     def what_must_not_be_is_asked(self, period: str, author: str) -> None:
         before = self.notes.get(period)
         undecided = any(of == period and now in {"open", "assigned"} for (of, _), now in self.discrepancies.items())
         day = date(2027, 3, 1)
         self.somebody_pays(period, author, day, "more")
+        self.somebody_pays(period, author, day, "too large a part")
         if undecided:
             self.somebody_asks(("statement.confirmed", {}), period, author, day)
+        if made := self.invoices.get(period):
+            # By who recorded it, or once it is paid; it has been withdrawn already else.
+            said = {"number": made[-1], "reason": "r", "day": "2027-03-02"}
+            self.somebody_asks(("statement.invoice_withdrawn", said), period, self.recorders.get(period, author), day)
         with self.store.reading() as cursor:
             assert {each.state.period: each.state.state for each in relations.listed(cursor, "note")}.get(
                 period
@@ -237,6 +277,9 @@ class Notes(RuleBasedStateMachine):
         }
         return {period: amount + added.get(period, 0) for period, amount in due.items()}
 
+    def open(self) -> dict[str, Decimal]:
+        return {period: amount - sum(self.paid.get(period, ())) for period, amount in self.to_pay().items()}
+
     @invariant()
     def states_are_declared_and_follow_one_another(self) -> None:
         with self.store.reading() as cursor:
@@ -255,13 +298,27 @@ class Notes(RuleBasedStateMachine):
             if now in {"open", "assigned"}:
                 assert notes[period] == "disputed"
         for each in known:
-            if each.number is not None and each.period not in self.taxed:
-                tax = self.stated.get(each.period, self.partner_tax)
-                self.taxed[each.period] = Decimal(tax.get("rate", "0"))
-                REACHED.update([] if self.taxed[each.period] else ["not taxed"])
+            self.one_invoice_stands(each)
         self.notes, self.discrepancies = notes, decided
         REACHED.update(notes.values(), decided.values())
         self.money_is_whole()
+
+    def one_invoice_stands(self, note: Note) -> None:
+        """Under a number that no other has; those before it were withdrawn."""
+        made = self.invoices.setdefault(note.period, [])
+        self.recorders |= {note.period: note.invoiced_by} if note.invoiced_by else {}
+        if note.number is None:
+            self.taxed.pop(note.period, None)
+        elif note.number not in made:
+            made.append(note.number)
+            tax = self.stated.get(note.period, self.partner_tax)
+            self.taxed[note.period] = Decimal(tax.get("rate", "0"))
+            REACHED.update([] if self.taxed[note.period] else ["not taxed"])
+        gone = [each.number for each in note.withdrawn]
+        assert made == gone + ([] if note.number is None else [note.number]), note
+        assert len({*made, *(each.credit_note for each in note.withdrawn)}) == len(made) + len(gone), note
+        if gone and note.number is not None:
+            REACHED.add("invoiced anew")
 
     def money_is_whole(self) -> None:
         due, to_pay = self.due(), self.to_pay()
@@ -270,14 +327,20 @@ class Notes(RuleBasedStateMachine):
             notes = [told(each.state) for each in relations.listed(cursor, "note")]
             resolved = resolutions.of_contracts(cursor, ["C-1"]).get("C-1", [])
             closed = [_said(each.statement) for each in statements.of_contract(cursor, "C-1") if each.version == 1]
+        self.paid = {note["period"]: [Decimal(each["amount"]) for each in note.get("payments", [])] for note in notes}
         for note in notes:
-            paid = [Decimal(each["amount"]) for each in note.get("payments", [])]
-            assert paid in ([], [to_pay[note["period"]]]), note
+            asked, paid = to_pay[note["period"]], self.paid[note["period"]]
             if paid and note["taxes"]:
                 REACHED.add("paid with VAT")
-            assert bool(paid) == (note["state"] == "paid" or (note["state"] == "settled" and due[note["period"]] != 0))
+            # Never more than is to pay, and paid is what comes to it.
+            assert all(part * asked > 0 for part in paid), note
+            assert (
+                sum(paid) == asked if note["state"] in {"paid", "settled"} else abs(sum(paid)) < abs(asked) or not paid
+            ), note
+            if len(paid) > 1 and sum(paid) == asked:
+                REACHED.add("paid in parts")
         # What is owed to the partner in the journal is what is to pay for its notes and was not paid; all VAT is on its account.
-        owed = sum((to_pay[note["period"]] for note in notes if not note.get("payments")), Decimal(0))
+        owed = sum((to_pay[note["period"]] - sum(self.paid[note["period"]]) for note in notes), Decimal(0))
         assert accounts.get(("shares payable", "P-1"), 0) == -owed
         assert accounts.get(("recoverable VAT", ""), 0) == sum(to_pay.values()) - sum(due.values())
         assert sum(accounts.values()) == 0
@@ -312,7 +375,7 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
     run_state_machine_as_test(
         Notes,
         settings=settings(
-            max_examples=12,
+            max_examples=16,
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
             derandomize=True,
@@ -329,6 +392,10 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
         "wrong-state",
         "paid with VAT",
         "not taxed",
+        "invoiced anew",
+        "invoice-paid",
+        "paid in parts",
+        "own-invoice",
     }
     assert ends <= REACHED, REACHED
     assert "changed-meanwhile" not in REACHED

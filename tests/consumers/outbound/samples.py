@@ -15,6 +15,7 @@ from consumers.outbound.note import (
     SettlementNote,
     Tax,
     Terms,
+    Withdrawal,
     Withheld,
     note_of,
     totals,
@@ -166,4 +167,5 @@ def notes(draw: st.DrawFn) -> SettlementNote:
         totals(currency, lines, tax, withheld).due,
         "a" * 64,
         draw(st.none() | st.just("b" * 64)),
+        draw(st.none() | st.builds(Withdrawal, named, days, named)),
     )

@@ -21,7 +21,7 @@ from lxml import etree
 from consumers.outbound import libraries
 from consumers.outbound.invoice import invoice_cii, invoice_facturx, invoice_ubl
 from consumers.outbound.libraries import NotInstalled, NotValid, checked
-from consumers.outbound.note import CannotInvoice, Kind, SettlementNote, Tax, Withheld, note_of
+from consumers.outbound.note import CannotInvoice, Kind, SettlementNote, Tax, Withdrawal, Withheld, note_of
 from tests.consumers.outbound.samples import IBANS, OPERATOR, PARTNER, example, notes, statement, terms
 from tests.consumers.outbound.schematron import broken
 
@@ -73,6 +73,57 @@ def test_what_the_partner_owes_is_a_credit_note_with_positive_amounts() -> None:
     assert note.payable == Decimal("-714.00")
 
 
+WITHDRAWAL = Withdrawal("SN-2017-03", date(2017, 4, 5), "the rate is 7%")
+
+
+@pytest.mark.parametrize(
+    ("payable", "type_code", "of_invoice"), [("600.00", "CreditNote", "389"), ("0.00", "CreditNote", "389"), ("-600.00", "Invoice", "261")]
+)  # fmt: skip
+def test_what_withdraws_a_note_has_its_amounts_under_the_other_type(
+    payable: str, type_code: str, of_invoice: str
+) -> None:
+    withheld = (Withheld("deposit", Decimal("-100.00")),)
+    invoice = note_of(statement(payable), terms(withheld=withheld))
+    made = note_of(
+        statement(payable),
+        terms(withheld=withheld, number="CN-2017-03", issued=date(2017, 4, 7), withdraws=WITHDRAWAL),
+    )
+    before, document = invoice_ubl(invoice), invoice_ubl(made)
+    assert found(before, "InvoiceTypeCode") + found(before, "CreditNoteTypeCode") == [of_invoice]
+    assert found(document, f"{type_code}TypeCode") == [{"389": "261", "261": "389"}[of_invoice]]
+    assert found(document, "BillingReference", "InvoiceDocumentReference", "ID") == ["SN-2017-03"]
+    assert found(document, "BillingReference", "InvoiceDocumentReference", "IssueDate") == ["2017-04-05"]
+    sums = (
+        "TaxExclusiveAmount",
+        "TaxInclusiveAmount",
+        "PrepaidAmount",
+        "PayableAmount",
+        "LineExtensionAmount",
+        "TaxAmount",
+    )
+    assert [found(document, each) for each in sums] == [found(before, each) for each in sums]
+    assert found(document, "Note")[:2][-1] == "Withdraws note SN-2017-03 of 2017-04-05: the rate is 7%"
+    assert found(document, "PaymentTerms", "Note") == [
+        "Withdraws note SN-2017-03 of 2017-04-05: nothing is to be paid for either"
+    ]
+    assert found(document, "PaymentMeansCode") == found(document, "DueDate") == []
+    for kind, write in WRITERS.items():
+        assert broken(kind, write(made)) == []
+
+
+def test_the_page_of_what_withdraws_a_note_asks_for_nothing() -> None:
+    made = example()._replace(number="CN-2017-03", withdraws=WITHDRAWAL)
+    said = " ".join(pypdf.PdfReader(BytesIO(invoice_facturx(made))).pages[0].extract_text().split())
+    for text in (
+        "self-billed credit note",
+        "Withdraws note SN-2017-03 of 2017-04-05: the rate is 7%",
+        "Withdrawn with it in EUR 698.65",
+    ):
+        assert text in said
+    assert "To be paid" not in said
+    assert "due 2017" not in said
+
+
 @settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(note=notes())
 def test_any_note_fits_the_schemas_the_rules_and_the_arithmetic(note: SettlementNote) -> None:
@@ -87,9 +138,10 @@ def test_any_note_fits_the_schemas_the_rules_and_the_arithmetic(note: Settlement
     (due,) = [Decimal(text) for text in found(ubl, "LegalMonetaryTotal", "PayableAmount")]
     tax = Decimal(found(ubl, "TaxTotal", "TaxAmount")[0])
     before = sum(Decimal(text) for text in found(ubl, "PrepaidAmount"))
+    is_credit_note = (b"<CreditNote " in ubl) is (note.withdraws is None)
     assert lines[0] == sum(lines[1:]) == without >= 0
     assert whole == without + tax
-    assert due == whole - before == (-note.payable if b"<CreditNote " in ubl else note.payable)
+    assert due == whole - before == (-note.payable if is_credit_note else note.payable)
     assert len(lines) == 1 + sum(line.kind is not Kind.working for line in note.lines)
 
 
