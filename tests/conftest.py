@@ -33,6 +33,9 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     # kafka-python reads its message schemas so, when first needed; Python 3.13 took the deprecation back.
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+    # Its clients may leave a socket to be closed with the object when they are closed on a busy machine; that is told in
+    # whatever test runs then.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket.socket:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
