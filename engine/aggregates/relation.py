@@ -19,7 +19,7 @@ from engine.events import Event
 # The state of another aggregate, by its kind and id; None where there is none. Also of kind `contract`; of `score`, the latest
 # version issued, by the id of its assessment; of `statement`, by contract and period, the versions that were issued
 # (engine.store.statements.Issued); of `points`, by partner, program and day, what can be spent of the account
-# (engine.aggregates.redemption); of `usage`, by contract, the first day of the last period of which events of it are recorded.
+# (engine.aggregates.redemption); of `usage`, by contract, a day in the last period of which events are recorded that it settles.
 # Of `those(kind)` and the name of a group: the states of all in it, by their ids.
 Look = Callable[[str, str], Any]
 

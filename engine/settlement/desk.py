@@ -36,7 +36,7 @@ from engine.settlement import allotting, points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
-from engine.store import assessments, facts, rates, recorder, registry, statements
+from engine.store import assessments, facts, partner_facts, rates, recorder, registry, statements
 from engine.store.database import Rows
 from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
@@ -166,7 +166,8 @@ class Desk:
         if kind == "statement":
             return statements.versions(self._cursor, *id_.split("\x1f"))
         if kind == "usage":
-            return facts.latest(self._cursor, [id_]).get(id_)
+            days = (facts.latest(self._cursor, [id_]).get(id_), partner_facts.latest_money(self._cursor, id_))
+            return max((day for day in days if day is not None), default=None)
         if kind == "points":
             return points.spendable(self._cursor, *id_.split("\x1f"))
         assert kind == "contract", kind

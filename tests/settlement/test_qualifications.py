@@ -56,6 +56,40 @@ def test_a_qualification_is_approved_by_somebody_other_than_who_submitted_it(sto
     assert (found.state.state, found.state.author) == ("approved", "Li")
 
 
+def test_what_was_approved_as_one_type_is_never_another(store: Store) -> None:
+    """Else whoever submits it as another would have the days of the first at once, approved by nobody."""
+    ready(store)
+    vat = {"model": "vat", "version": 1, "kind": "revenue_share", "valid_from": "2026-01-01", "author": "Li"}
+    take(store, message("cooperation_model.published", "vat", vat | {"qualifications": ["big licence"]}))
+    take(store, signed("C-2", cooperation_model="vat"))
+    other = {
+        "partner": "P-1",
+        "qualification": "L-7",
+        "type": "big licence",
+        "issuer": "MIIT",
+        "valid_from": "2027-01-01",
+    }
+    take(store, step("revoked", valid_to="2026-09-01", reason="fraud"), message("qualification.submitted", "2", other))
+    assert kept(store) == [("suspended", "other-type")]
+    may = "2026-05-30T08:15:00Z"
+    take(store, charged("a", time=may), charged("b", "C-2", time=may))
+    # The one under the other model; for the licence May was approved, and stays so.
+    assert kept(store)[1:] == [("suspended", "qualification-lapsed")]
+
+
+def test_what_was_never_approved_may_be_submitted_as_another_type(store: Store) -> None:
+    take(store, registered(), submitted(), step("rejected", reason="a licence?"))
+    other = {
+        "partner": "P-1",
+        "qualification": "L-7",
+        "type": "big licence",
+        "issuer": "MIIT",
+        "valid_from": "2027-01-01",
+    }
+    take(store, message("qualification.submitted", "2", other), step("approved"))
+    assert kept(store) == []
+
+
 def test_events_count_only_while_the_qualification_is_valid(store: Store) -> None:
     ready(store)
     take(store, charged("1", time="2026-09-30T08:15:00Z"), charged("2", time="2026-10-01T08:15:00Z"))
