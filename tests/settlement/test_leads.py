@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import pytest
 
-from engine.settlement import closing, points
+from engine.aggregates.lead import AGGREGATE, Lead
+from engine.settlement import closing, points, relating
 from engine.settlement.statements import view
 from engine.store import relations
 from engine.store.database import Store
@@ -147,6 +150,23 @@ def test_the_first_registration_is_found_in_one_batch_too(two: Store) -> None:
     take(two, lead("L-9"), lead("L-1", "P-2", "C-2"), step("accepted", "L-1", "P-2"), step("accepted", "L-9"))
     assert kept(two) == [("suspended", "lead-conflict")]
     assert (state(two, "L-9").state, state(two).state) == ("accepted", "registered")
+
+
+def test_what_a_lead_costs_does_not_grow_with_those_beside_it_in_the_batch(
+    two: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a batch of ten thousand holds the writers' lock for minutes."""
+    asked: list[str] = []
+
+    def groups(known: Lead) -> Iterator[str]:
+        asked.append(known.lead)
+        yield from AGGREGATE.groups(known)
+
+    monkeypatch.setitem(relating.AGGREGATES, "lead", AGGREGATE._replace(groups=groups))
+    names = [f"L-{number}" for number in range(200)]
+    take(two, *(lead(name, customer=f"{name} Ltd") for name in names), *(step("accepted", name) for name in names))
+    assert kept(two) == []
+    assert max(Counter(asked).values()) < 10
 
 
 REFUSED = [
