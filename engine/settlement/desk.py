@@ -17,6 +17,7 @@ from engine.aggregates.relations import AGGREGATES
 from engine.aggregates.service import left_on
 from engine.events import (
     AssessmentDecided,
+    AssessmentFinalised,
     AssessmentOverridden,
     AssessmentReassessed,
     ContractSigned,
@@ -36,7 +37,7 @@ from engine.settlement import allotting, points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
-from engine.store import assessments, facts, partner_facts, rates, recorder, registry, statements
+from engine.store import assessments, facts, partner_facts, rates, recorder, registry, statements, suspense
 from engine.store.database import Rows
 from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
@@ -181,6 +182,8 @@ class Desk:
             self.decided[seq] = event
         if isinstance(event, ServiceEvent):
             self._leave(seq, event)
+        if isinstance(event, AssessmentFinalised):
+            self.arrived.append(suspense.final_of(event.named))
         self.arrived += self._relations.arrived
         self._relations.arrived.clear()
 

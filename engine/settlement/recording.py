@@ -285,9 +285,11 @@ def _noted(cursor: Rows, decided: _Decided, refused: Sequence[Message]) -> tuple
     if decided.arrived:
         suspense.note_arrivals(cursor, decided.arrived, position)
     ripe = allotting.ripe(cursor) if decided.gave_back else []
-    if ripe:
-        suspense.note_volumes(cursor, ripe, position)
-    return (*decided.arrived, *map(suspense.volume_of, ripe))
+    volumes = [suspense.volume_of(each) for each in ripe]
+    due = [*volumes, *map(suspense.final_of, suspense.finals_among(decided.arrived))]
+    if due:
+        suspense.note(cursor, due, position)
+    return (*decided.arrived, *volumes)
 
 
 def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
