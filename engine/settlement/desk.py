@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 from typing import Any, NamedTuple, assert_never
 
@@ -55,8 +55,10 @@ class Refusal(NamedTuple):
 class Desk:
     """The partners, contracts, rulebooks and rates that a run is about, as they stand after each of its events."""
 
-    def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
+    def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]], waited: Container[int]) -> None:
+        """`waited` are the places of those that waited for the step before theirs."""
         self._cursor = cursor
+        self._waited = waited
         signed = [event for _, event in told if isinstance(event, ContractSigned)]
         ended = [event for _, event in told if isinstance(event, ContractTerminated)]
         published = [event for _, event in told if isinstance(event, RulebookPublished)]
@@ -177,7 +179,7 @@ class Desk:
         return self._contracts.get(id_)
 
     def _relation(self, seq: int, command: Event) -> None:
-        event = self._relations.decide(seq, command)
+        event = self._relations.decide(seq, command, waited=seq in self._waited)
         if event is not command:
             self.decided[seq] = event
         if isinstance(event, ServiceEvent):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from engine.aggregates.contract import Contract
-from engine.aggregates.relation import ANY, Look, Requirement
+from engine.aggregates.relation import ANY, Look, OutOfTurn, Requirement, WrongState
 from engine.aggregates.relations import AGGREGATES
 from engine.aggregates.standing import CLOSED, CONTENT, FOREVER, REGION, REQUIREMENTS, STANDINGS, stopped
 from engine.events import Event
@@ -31,7 +31,9 @@ def key_of(event: Event) -> Key:
 def evolved(before: Relation | None, event: Event) -> Relation:
     kind, id_ = key_of(event)
     state = AGGREGATES[kind].evolve(before.state if before else None, event)
-    return Relation(kind, id_, before.version + 1 if before else 1, state)
+    if before is None:
+        return Relation(kind, id_, 1, state, event.time)
+    return Relation(kind, id_, before.version + 1, state, max(before.time, event.time))
 
 
 def keep(cursor: Rows, events: Sequence[Event]) -> None:
@@ -113,11 +115,22 @@ class Relations:
         found = (self._known[kind, id_] for id_ in sorted(self._grouped.get((kind, name), ())))
         return [each.state for each in found if each is not None]
 
-    def decide(self, seq: int, command: Event) -> Event:
-        """Raises what the aggregate refuses."""
+    def decide(self, seq: int, command: Event, *, waited: bool = False) -> Event:
+        """`waited` is whether it waited for the step before it. Raises what the aggregate refuses."""
         key = key_of(command)
         before = self._known[key]
-        event = AGGREGATES[command.KIND].decide(before.state if before else None, command, self.look)
+        if waited and before is not None and command.time < before.time:
+            raise WrongState(
+                f"this {command.NAME} waited for the step before it, and meanwhile one of {before.time:%Y-%m-%d %H:%M} UTC was taken, "
+                "which is later; send it with a later time under a new id where it is still meant, and write this message off"
+            )
+        try:
+            event = AGGREGATES[command.KIND].decide(before.state if before else None, command, self.look)
+        except OutOfTurn as refused:
+            if before is None or command.time <= before.time:
+                raise
+            # What happened before it may be on its way still.
+            raise WrongState(refused.early, waits_for=f"{command.KIND}:{command.named}") from None
         assert key_of(event) == key, (command, event)
         after = evolved(before, event)
         self._know(key, after)

@@ -212,12 +212,14 @@ def tried(cursor: Rows, causes: Iterable[str], position: int) -> None:
     cursor.execute("DELETE FROM settle.arrivals WHERE cause = ANY(%s) AND position <= %s", (list(causes), position))
 
 
-def locked(cursor: Rows, ids: Sequence[int]) -> set[int]:
-    """Those of the ids that are still suspended, locked until the transaction ends."""
+def locked(cursor: Rows, ids: Sequence[int]) -> dict[int, str | None]:
+    """Those of the ids that are still suspended, locked until the transaction ends: by which code they wait for something, if at all."""
     rows = cursor.execute(
-        "SELECT id FROM settle.suspense WHERE id = ANY(%s) AND state = 'suspended' ORDER BY id FOR UPDATE", (list(ids),)
+        "SELECT id, CASE WHEN waits_for IS NOT NULL THEN code END FROM settle.suspense "
+        "WHERE id = ANY(%s) AND state = 'suspended' ORDER BY id FOR UPDATE",
+        (list(ids),),
     )
-    return {row[0] for row in rows}
+    return dict(rows.fetchall())
 
 
 def recycled(cursor: Rows, ids: Sequence[int], at: datetime) -> None:

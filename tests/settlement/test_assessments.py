@@ -219,7 +219,7 @@ def services(store: Store, monkeypatch: pytest.MonkeyPatch, period: str = "2026-
         proposed: str | None = None
 
     held = [
-        Relation("service", name, 1, Service(name, "C-1", state))
+        Relation("service", name, 1, Service(name, "C-1", state), NOW)
         for name, state in (("game", "exited"), ("mms", "live"), ("sms", "trial"))
     ]
     monkeypatch.setattr(relations, "listed", lambda *_, **__: held)
