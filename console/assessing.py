@@ -12,8 +12,8 @@ from console.relating import ON, By, record, state_of
 from console.session import JSON, clock, opened, out, print_json, refuse
 from console.settling import period_of
 from consumers.commands import Asked, ask
-from engine.events import BY_NAME, joined
-from engine.settlement.finalising import Proposed, proposed
+from engine.events import joined
+from engine.settlement.finalising import proposed
 from engine.store import assessments, relations
 from engine.store.database import Rows
 
@@ -25,7 +25,6 @@ Partner = Annotated[str, typer.Argument(help="The partner's id.")]
 Reason = Annotated[str, typer.Option("--reason")]
 Time = Annotated[datetime | None, ON]
 AsJson = Annotated[bool, JSON]
-SUSPENSION = "service.suspension_proposed"
 
 
 @app.command()
@@ -79,22 +78,16 @@ def finalise(
     """Nothing more is decided about it. A veto proposes that the partner's services be suspended."""
     chosen = period_of(period)
     key = {"scorecard": scorecard, "period": str(chosen), "partner": partner, "author": by}
-    asked = [Asked("assessment.finalised", key, time)]
     with opened() as store:
         with store.reading() as cursor:
-            services = proposed(cursor, scorecard, chosen, partner) if SUSPENSION in BY_NAME else []
-        asked += [_suspension(each, by, time) for each in services]
-        ask(store, asked, clock)
+            services = proposed(cursor, scorecard, chosen, partner)
+        ask(store, [Asked("assessment.finalised", key, time)], clock)
     if as_json:
         print_json({"recorded": "assessment.finalised", **key, "proposed": [each._asdict() for each in services]})
         return
     out.print("recorded assessment.finalised")
     for each in services:
         out.print(f"proposed that service {each.service} be suspended: {each.reason}", soft_wrap=True)
-
-
-def _suspension(each: Proposed, by: str, time: datetime | None) -> Asked:
-    return Asked(SUSPENSION, each._asdict() | {"author": by}, time)
 
 
 @app.command("show")

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from consumers.decode import decode
 from consumers.personal import AS_KEPT
+from consumers.proposing import propose
 from engine.events import PartnerBankAccountChanged
 from engine.settlement import allotting
 from engine.settlement.recording import Message, Readable, recycle
@@ -22,13 +23,17 @@ NEVER = frozenset({"identity-conflict"})
 
 
 def recycle_waiting(store: Store, arrived: Sequence[str], clock: Callable[[], datetime]) -> int:
-    """Tries what waits for any of `arrived`, and for what arrives thereby. Returns how many were recorded."""
+    """Tries what waits for any of `arrived`, and for what arrives thereby, and proposes what follows from assessments among it.
+
+    Returns how many messages were recorded.
+    """
     recorded = 0
     causes = list(arrived)
     while causes:
         now, causes = causes, []
         with store.reading() as cursor:
             position = recorder.last_position(cursor)
+        causes += propose(store, suspense.finals_among(now), clock())
         for entries in _waiting(store, now):
             done, more = recycle(store, [(entry.id, message_of(entry)) for entry in entries], clock())
             recorded += done

@@ -50,7 +50,8 @@ PARTNER_MONEY = frozenset({"compensation", "value"})
 
 # Dimensions that a contract's event carries of itself; every other one is an attribute. `charged_in` is the first day of
 # the period in which a refunded or written-off charge was made, where the event says when that was. `phase` is `trial` or
-# `live`, as the contract's services were for the event's product on its day, and absent where none covers it.
+# `live`, as the contract's services were for the event's product on its day, or on that of the charge where the event says when
+# that was; absent where none covers it.
 OWN_DIMENSIONS = frozenset({"product", "meter", "currency", "charged_in", "phase"})
 
 # Those of them that only the fold can tell.

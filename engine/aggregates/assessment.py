@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
@@ -22,7 +23,8 @@ ProcessCommand = AssessmentPublished | AssessmentAppealed | AssessmentDecided | 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`state` is published, appealed, decided or final; while there is none, an issued score is computed.
 
-    `published` is the version of the score that the partner saw last. `grade` is that of a granted appeal.
+    `published` is the version of the score that the partner saw last. `grade` is that of a granted appeal. `finalised` is when it
+    became final.
     """
 
     scorecard: str
@@ -37,6 +39,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     decision: str | None = None
     author: str | None = None
     approver: str | None = None
+    finalised: datetime | None = None
 
 
 COMPUTED = "computed"
@@ -107,7 +110,7 @@ def evolve(known: Assessment | None, event: ProcessCommand) -> Assessment:
             )  # fmt: skip
         case AssessmentFinalised():
             assert known is not None, event
-            return msgspec.structs.replace(known, state="final", author=event.author)
+            return msgspec.structs.replace(known, state="final", author=event.author, finalised=event.time)
         case _:
             assert_never(event)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import AlreadyThere, Look, NotThere, those
-from engine.events import PartnerBankAccountChanged, PartnerBankAccountErased
+from engine.events import PartnerBankAccountChanged, PartnerBankAccountErased, joined
 
 
 class Proposal(msgspec.Struct, frozen=True, array_like=True):
@@ -55,12 +55,14 @@ def erased(
 
 
 def _check_nothing_is_to_be_paid(what: str, partner: str, look: Look) -> None:
-    unpaid = [f"the statement of {note.contract} for {note.period}" for note in _to_be_paid(look, partner)]
+    unpaid = list(_to_be_paid(look, partner))
     if unpaid:
+        first = unpaid[0]
         more = f", and {len(unpaid) - 1} more," if unpaid[1:] else ""
         raise AccountInUse(
-            f"{what} is where {unpaid[0]}{more} is to be paid; have that paid, or another account approved, and try this "
-            "message again"
+            f"{what} is where the statement of {first.contract} for {first.period}{more} is to be paid; have that paid, and this "
+            "message is recycled by itself, or another account approved, and try it again",
+            waits_for="note:" + joined(first.contract, first.period, *([first.agent] if first.agent else [])),
         )
 
 

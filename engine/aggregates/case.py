@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, assert_never
 import msgspec
 
 from engine.aggregates import cooperation_model
+from engine.aggregates.contract import Contract, check_settled
 from engine.aggregates.qualification import EndsBeforeItBegins
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, fits
@@ -81,7 +82,10 @@ _TAKEN_OVER = ("contract", "product", "service", "severity")
 
 
 def decide(known: Case | None, command: CaseCommand, look: Look) -> CaseCommand:
-    """The step with what follows from the case. Raises AlreadyThere, WrongState, NotAsOpened, EndsBeforeItBegins."""
+    """The step with what follows from the case.
+
+    Raises AlreadyThere, WrongState, NotAsOpened, EndsBeforeItBegins, ContractNotInForce.
+    """
     what = f"case {command.case}"
     event: Any = command
     if known is not None:
@@ -98,8 +102,12 @@ def decide(known: Case | None, command: CaseCommand, look: Look) -> CaseCommand:
         case CaseAnswered():
             return _answered(known, event, look)
         case CaseClosed():
+            if event.compensation:
+                _check_compensation(f"{what} was closed", event, look)
             return _closed(what, known, event, look)
         case CaseReopened() if known is not None:
+            if known.compensation:
+                _check_compensation(f"{what} was reopened", event, look)
             # So that a measure of reopenings takes back what that of closings has counted.
             concluded = {name: getattr(known, name) for name in _CONCLUDED}
             return msgspec.structs.replace(event, minutes=known.lasted, **concluded)
@@ -107,10 +115,22 @@ def decide(known: Case | None, command: CaseCommand, look: Look) -> CaseCommand:
             return event  # type: ignore[no-any-return] # one of the others
 
 
+def _check_compensation(what: str, event: CaseClosed | CaseReopened, look: Look) -> None:
+    """That a statement has what the partner is charged, or no longer charged."""
+    contract: Contract = look("contract", event.contract or "")
+    check_settled(contract, day_in(contract.time_zone, event.time), f"{what}, with a compensation,")
+
+
 def _check_as_opened(what: str, known: Case, command: CaseCommand) -> None:
-    for name in _STATED:
+    reopened = isinstance(command, CaseReopened)
+    for name in (*_STATED, *(_TAKEN_OVER if reopened else ())):
         told, opened = getattr(command, name), getattr(known, name)
         if told is not None and told != opened:
+            if reopened:
+                raise NotAsOpened(
+                    f"{what} was closed with {name} {opened or 'none'}, and this {command.NAME}, which takes that back, says {told}; "
+                    "reopen it as it was closed, under a new id, say in a further step what has changed, and write this message off"
+                )
             raise NotAsOpened(
                 f"{what} was opened with {name} {opened or 'none'}, and this {command.NAME} says {told}; send it as the case "
                 "was opened, under a new id, and write this message off"

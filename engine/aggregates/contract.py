@@ -56,6 +56,12 @@ class OtherCurrency(Refused):
     code = "currency-mismatch"
 
 
+class ContractNotInForce(Refused):
+    """Money that would be on no statement of the contract."""
+
+    code = "not-in-force"
+
+
 class NotInModel(Refused):
     """The cooperation model that the contract names does not allow its terms."""
 
@@ -187,6 +193,16 @@ def leave(contract: Contract, day: date | None) -> Contract:
 
 def _sooner(end: date | None, other: date) -> date:
     return other if end is None else min(end, other)
+
+
+def check_settled(contract: Contract, day: date, what: str) -> None:
+    """That there is a statement for the period of the day, on which `what` can be. Raises ContractNotInForce."""
+    period = Period.containing(day, contract.calendar)
+    if not in_force(contract, period.first, period.end):
+        raise ContractNotInForce(
+            f"contract {contract.contract} is in force from {contract.valid_from} up to {contract.valid_to or 'further notice'}, and "
+            f"{what} on {day}, so no statement would have that; send it with a day within under a new id, and write this message off"
+        )
 
 
 def in_force(contract: Contract, first: date, end: date) -> bool:

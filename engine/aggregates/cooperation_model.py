@@ -35,9 +35,12 @@ def decide(known: CooperationModel | None, command: CooperationModelPublished, _
     """Raises ModelVersionNotNext, ModelBeginsEarlier, DaysOutOfOrder."""
     versions = known.versions if known else ()
     if command.version != len(versions) + 1:
+        early = command.version > len(versions)
         raise ModelVersionNotNext(
             f"the next version of cooperation model {command.model} is {len(versions) + 1}, not {command.version}; a published "
             "version never changes, so give the changed model that number under a new id, and write this message off"
+            + ("; or send what came before it, and this message is recycled by itself" if early else ""),
+            waits_for=f"cooperation_model:{command.model}" if early else None,
         )
     if versions and command.valid_from <= versions[-1].valid_from:
         raise ModelBeginsEarlier(

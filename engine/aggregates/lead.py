@@ -11,7 +11,7 @@ from typing import assert_never
 
 import msgspec
 
-from engine.aggregates.contract import Contract, OtherCurrency
+from engine.aggregates.contract import Contract, ContractNotInForce, OtherCurrency
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, fits, those
 from engine.aggregates.reported import OtherPartner
@@ -59,19 +59,13 @@ class LeadExpired(Refused):
 
 
 class LeadConflict(Refused):
-    """Another partner's lead of the same customer and product comes first."""
+    """Another lead of the same customer and product comes first."""
 
     code = "lead-conflict"
 
 
 class ExpiresAtOnce(Refused):
     code = "ends-before-it-begins"
-
-
-class ContractNotInForce(Refused):
-    """The commission of a won lead would be on no statement."""
-
-    code = "not-in-force"
 
 
 _STEPS = {
@@ -160,14 +154,18 @@ def _check_first(known: Lead, others: Sequence[Lead], day: date) -> None:
 
 
 def conflicting(known: Lead, others: Sequence[Lead], day: date) -> list[Lead]:
-    """Other partners' leads of the same customer and product that stand on the day, by their places."""
-    found = [each for each in others if each.partner != known.partner and each.stands(day)]
+    """Other leads of the same customer and product that stand on the day, by their places."""
+    found = [each for each in others if each.lead != known.lead and each.stands(day)]
     return sorted(found, key=lambda each: each.place)
 
 
 def before(known: Lead, others: Sequence[Lead], day: date) -> list[Lead]:
-    """Those of the conflicting ones that come before this: registered earlier, or accepted already."""
-    return [each for each in conflicting(known, others, day) if each.place < known.place or each.state != "registered"]
+    """Those of the conflicting ones that come before this: registered earlier by another partner, or accepted already."""
+    return [
+        each
+        for each in conflicting(known, others, day)
+        if each.state != "registered" or (each.place < known.place and each.partner != known.partner)
+    ]
 
 
 def _check_sale(known: Lead, command: LeadWon, contract: Contract, day: date) -> None:

@@ -44,6 +44,12 @@ class Qualification(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     author: str | None = None
 
 
+class OtherType(Refused):
+    """What was approved as a qualification of one type does not become one of another."""
+
+    code = "other-type"
+
+
 class EndsBeforeItBegins(Refused):
     code = "ends-before-it-begins"
 
@@ -59,7 +65,7 @@ _STEPS = {
 
 
 def decide(known: Qualification | None, command: QualificationCommand, _: Look) -> QualificationCommand:
-    """Raises NotThere, AlreadyThere, WrongState, OwnApproval, EndsBeforeItBegins."""
+    """Raises NotThere, AlreadyThere, WrongState, OwnApproval, OtherType, EndsBeforeItBegins."""
     what = f"qualification {command.qualification} of partner {command.partner}"
     if known is None:
         if not isinstance(command, QualificationSubmitted):
@@ -75,6 +81,11 @@ def decide(known: Qualification | None, command: QualificationCommand, _: Look) 
         fits(what, known.state, command.NAME, _STEPS)
         if isinstance(command, QualificationApproved):
             check_other(f"{what} was submitted by", known.author, command.author)
+        if isinstance(command, QualificationSubmitted) and known.valid and command.type != known.type:
+            raise OtherType(
+                f"{what} was approved as a {known.type}, and is submitted as a {command.type}; submit that as a qualification of its "
+                "own, under a new id, and write this message off"
+            )
     if isinstance(command, (QualificationSubmitted, QualificationRenewed)):
         _check_days(what, command.valid_from, command.valid_to)
     return command

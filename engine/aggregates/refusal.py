@@ -16,3 +16,15 @@ class Refused(Exception):
     def __init__(self, sentence: str, waits_for: str | None = None) -> None:
         super().__init__(sentence)
         self.waits_for = waits_for
+
+
+def for_a_person(sentence: str) -> str:
+    """A refusal without what only the sender of a message can do about it."""
+    for ending in (
+        "; or send what came before it, and this message is recycled by itself",
+        ", and write this message off",
+        "; write this message off",
+        ", and this message is recycled by itself",
+    ):
+        sentence = sentence.replace(ending, "")
+    return sentence.replace(" under a new id", "")

@@ -19,7 +19,7 @@ from engine.events import Event
 # The state of another aggregate, by its kind and id; None where there is none. Also of kind `contract`; of `score`, the latest
 # version issued, by the id of its assessment; of `statement`, by contract and period, the versions that were issued
 # (engine.store.statements.Issued); of `points`, by partner, program and day, what can be spent of the account
-# (engine.aggregates.redemption); of `usage`, by contract, the first day of the last period of which events of it are recorded.
+# (engine.aggregates.redemption); of `usage`, by contract, a day in the last period of which events are recorded that it settles.
 # Of `those(kind)` and the name of a group: the states of all in it, by their ids.
 Look = Callable[[str, str], Any]
 
@@ -87,6 +87,14 @@ class WrongState(Refused):
     code = "wrong-state"
 
 
+class OutOfTurn(WrongState):
+    """It does not follow now, and another step can be taken. `early` is what is said of it where that may have happened before it."""
+
+    def __init__(self, sentence: str, early: str) -> None:
+        super().__init__(sentence)
+        self.early = early
+
+
 class NotThere(Refused):
     """A step in the life of something that nobody has begun."""
 
@@ -113,14 +121,14 @@ def check_other(asked: str, author: str | None, approver: str | None) -> None:
 
 def fits(what: str, state: str, does: str, possible: Mapping[str, tuple[str, ...]]) -> None:
     """`possible` says by step from which states it can be taken. Raises WrongState, which names what can be done next."""
-    if state not in possible[does]:
-        following = [step for step, states in possible.items() if state in states]
-        raise WrongState(
-            f"{what} is {state.replace('_', ' ')}, so {does} does not apply; "
-            + (
-                f"from there {' or '.join(following)} is possible; do that instead"
-                if following
-                else "nothing can follow from there"
-            )
-            + ", and write this message off"
-        )
+    if state in possible[does]:
+        return
+    said = f"{what} is {state.replace('_', ' ')}, so {does} does not apply; "
+    following = [step for step, states in possible.items() if state in states]
+    if not following:
+        raise WrongState(f"{said}nothing can follow from there, and write this message off")
+    said += f"from there {' or '.join(following)} is possible; do that instead"
+    raise OutOfTurn(
+        f"{said}, and write this message off",
+        f"{said}, and write this message off; or send what came before it, and this message is recycled by itself",
+    )

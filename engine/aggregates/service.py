@@ -109,7 +109,7 @@ class ContractLeft(Refused):
 
 
 class UsageAfterwards(Refused):
-    """The contract would end with a period before usage that is recorded, which no statement would have then."""
+    """The contract would end with a period before usage or the like that is recorded, which no statement would have then."""
 
     code = "usage-afterwards"
 
@@ -180,8 +180,8 @@ def _check_usage(contract: Contract, after: Service, look: Look) -> None:
         return
     period = Period.containing(last, contract.calendar)
     raise UsageAfterwards(
-        f"contract {contract.contract} would end on {ends} with its last service, {after.service}, and usage or advances of {period} "
-        f"are recorded, which no statement would have; end it with a day in {period} or later under a new id, and write this "
+        f"contract {contract.contract} would end on {ends} with its last service, {after.service}, and usage, advances, won leads "
+        f"or compensations of {period} are recorded, which no statement would have; end it with a day in {period} or later under a new id, and write this "
         "message off"
     )
 

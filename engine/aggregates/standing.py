@@ -109,8 +109,8 @@ def asked(events: pl.DataFrame, required: pl.DataFrame) -> pl.DataFrame:
         .otherwise("contract")
     )
     together = pl.concat(parts).drop("first", "end", "since", "until").with_columns(subject.alias("subject"))
-    # Only usage of content has to be of published content; and what is paid ahead is no usage of a service.
-    exempt = pl.col("subject").is_null() | ((pl.col("gate") == "service") & (pl.col("event") == AdvancePaid.NAME))
+    # Only usage of content has to be of published content; and what was paid ahead is no usage, and paid whatever stands open.
+    exempt = pl.col("subject").is_null() | (pl.col("event") == AdvancePaid.NAME)
     return together.filter(~exempt).unique(maintain_order=True)
 
 

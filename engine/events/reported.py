@@ -11,6 +11,11 @@ from engine.events.base import Event
 _NAME_BYTES_MAX = 2_048
 
 
+def _indexed(name: str) -> str:
+    """A name of three parts, or its hash where it is longer than an index holds."""
+    return name if len(name.encode()) <= _NAME_BYTES_MAX else sha256(name.encode()).hexdigest()
+
+
 class ReportedEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An event about a partner and perhaps one of its contracts. Numbers are micros."""
 
@@ -91,9 +96,7 @@ class TrainingEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def named(self) -> str:
-        """As of every event, but for names of three parts that together are longer than an index holds: by their hash."""
-        name = super().named
-        return name if len(name.encode()) <= _NAME_BYTES_MAX else sha256(name.encode()).hexdigest()
+        return _indexed(super().named)
 
 
 class TrainingEnrolled(TrainingEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -173,6 +176,10 @@ class RedemptionEvent(ReportedEvent, frozen=True, kw_only=True, omit_defaults=Tr
     KEY: ClassVar[tuple[str, ...]] = ("partner", "program", "reference")
     program: str
     reference: str
+
+    @property
+    def named(self) -> str:
+        return _indexed(super().named)
 
 
 class PointsRedemptionRequested(RedemptionEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -105,7 +105,8 @@ def phases_text(phases: Phases) -> str | None:
 
 
 def _with_phase(events: pl.DataFrame) -> pl.DataFrame:
-    days = located(events.select("time", "time_zone", "calendar"))["day"]
+    # What is given back is of the phase in which it was charged, which is no later.
+    days = located(events.select(pl.min_horizontal("time", "charged_at").alias("time"), "time_zone", "calendar"))["day"]
     known = events.select("seq", "product", "phases").with_columns(days.alias("day"))
     rows = [
         (text, phase, product, date.fromisoformat(first), end and date.fromisoformat(end))

@@ -6,7 +6,7 @@ terms that its contract had at its place in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -69,10 +69,10 @@ def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, b
     return [fresh[start:end] for start, end in pairwise(sorted({0, *cuts, len(fresh)}))]
 
 
-def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
+def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Container[int]) -> Decision:
     """Decides one run of (seq, event, state) in order. Saves what changed in the registry.
 
-    The caller holds the writers' lock.
+    `waited` are those, by their seq, that waited for the step before theirs. The caller holds the writers' lock.
     """
     streamed = [(seq, event) for seq, event, _ in fresh if isinstance(event, StreamedEvent)]
     told = (
@@ -80,7 +80,7 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]]) -> Decision:
         if len(streamed) < len(fresh)
         else []
     )
-    desk = Desk(cursor, told)
+    desk = Desk(cursor, told, waited)
     for seq, event in told:
         desk.decide(seq, event)
     desk.save()

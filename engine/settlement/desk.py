@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import date
 from typing import Any, NamedTuple, assert_never
 
@@ -17,6 +17,7 @@ from engine.aggregates.relations import AGGREGATES
 from engine.aggregates.service import left_on
 from engine.events import (
     AssessmentDecided,
+    AssessmentFinalised,
     AssessmentOverridden,
     AssessmentReassessed,
     ContractSigned,
@@ -36,7 +37,7 @@ from engine.settlement import allotting, points
 from engine.settlement.books import Books, version_of
 from engine.settlement.folding import publish
 from engine.settlement.relating import Relations
-from engine.store import assessments, facts, rates, recorder, registry, statements
+from engine.store import assessments, facts, partner_facts, rates, recorder, registry, statements, suspense
 from engine.store.database import Rows
 from engine.store.registry import PARTNER, TERMS, Published, terms_of
 
@@ -54,8 +55,10 @@ class Refusal(NamedTuple):
 class Desk:
     """The partners, contracts, rulebooks and rates that a run is about, as they stand after each of its events."""
 
-    def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
+    def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]], waited: Container[int]) -> None:
+        """`waited` are the places of those that waited for the step before theirs."""
         self._cursor = cursor
+        self._waited = waited
         signed = [event for _, event in told if isinstance(event, ContractSigned)]
         ended = [event for _, event in told if isinstance(event, ContractTerminated)]
         published = [event for _, event in told if isinstance(event, RulebookPublished)]
@@ -166,7 +169,8 @@ class Desk:
         if kind == "statement":
             return statements.versions(self._cursor, *id_.split("\x1f"))
         if kind == "usage":
-            return facts.latest(self._cursor, [id_]).get(id_)
+            days = (facts.latest(self._cursor, [id_]).get(id_), partner_facts.latest_money(self._cursor, id_))
+            return max((day for day in days if day is not None), default=None)
         if kind == "points":
             return points.spendable(self._cursor, *id_.split("\x1f"))
         assert kind == "contract", kind
@@ -175,11 +179,13 @@ class Desk:
         return self._contracts.get(id_)
 
     def _relation(self, seq: int, command: Event) -> None:
-        event = self._relations.decide(seq, command)
+        event = self._relations.decide(seq, command, waited=seq in self._waited)
         if event is not command:
             self.decided[seq] = event
         if isinstance(event, ServiceEvent):
             self._leave(seq, event)
+        if isinstance(event, AssessmentFinalised):
+            self.arrived.append(suspense.final_of(event.named))
         self.arrived += self._relations.arrived
         self._relations.arrived.clear()
 

@@ -7,13 +7,14 @@ account of every message is balanced.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
 import msgspec
 
-from engine.aggregates.refusal import Refused
+from engine.aggregates.refusal import Refused, for_a_person
+from engine.aggregates.relation import WrongState
 from engine.events import Event, PartnerBankAccountErased, PartnerContactErased
 from engine.settlement import allotting, deciding, folding, journaling
 from engine.settlement.deciding import Decision
@@ -132,21 +133,10 @@ def command(store: Store, asked: Sequence[Readable], at: datetime) -> tuple[str,
             )
         decided = _decided(cursor, fresh, at)
         if decided.refusals:
-            raise CommandRefused(decided.refusals[0].code, _for_a_person(decided.refusals[0].sentence))
+            raise CommandRefused(decided.refusals[0].code, for_a_person(decided.refusals[0].sentence))
         arrived = _noted(cursor, decided, [])
         intake.advance(cursor, _accounted([Slice(COMMANDS, 0, None, len(asked))], held, messages, {}))
     return arrived
-
-
-def _for_a_person(sentence: str) -> str:
-    """A refusal without what only the sender of a message can do about it."""
-    for ending in (
-        ", and write this message off",
-        "; write this message off",
-        ", and this message is recycled by itself",
-    ):
-        sentence = sentence.replace(ending, "")
-    return sentence.replace(" under a new id", "")
 
 
 def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) -> tuple[int, tuple[str, ...]]:
@@ -156,10 +146,11 @@ def recycle(store: Store, entries: Sequence[tuple[int, Message]], at: datetime) 
     """
     with store.writing() as cursor:
         recorder.lock(cursor)
-        open_ids = suspense.locked(cursor, [id_ for id_, _ in entries])
-        tried = [(id_, message) for id_, message in entries if id_ in open_ids]
+        open_ = suspense.locked(cursor, [id_ for id_, _ in entries])
+        tried = [(id_, message) for id_, message in entries if id_ in open_]
         found = [_readable(message) for _, message in tried]
-        decided = _decided(cursor, list(enumerate(found)), at)
+        waited = {seq for seq, (id_, _) in enumerate(tried) if open_[id_] == WrongState.code}
+        decided = _decided(cursor, list(enumerate(found)), at, waited)
         refused = {refusal.seq: refusal for refusal in decided.refusals}
         suspense.recycled(cursor, [id_ for seq, (id_, _) in enumerate(tried) if seq not in refused], at)
         suspense.still_suspended(cursor, [(r.code, r.sentence, r.waits_for, tried[r.seq][0]) for r in refused.values()])
@@ -256,13 +247,15 @@ class _Decided(NamedTuple):
     gave_back: bool
 
 
-def _decided(cursor: Rows, fresh: Sequence[tuple[int, Readable]], at: datetime) -> _Decided:
-    """Decides the new messages and appends what is accepted."""
+def _decided(
+    cursor: Rows, fresh: Sequence[tuple[int, Readable]], at: datetime, waited: Container[int] = ()
+) -> _Decided:
+    """Decides the messages, of which some `waited` for the step before theirs, and appends what is accepted."""
     refusals: list[Refusal] = []
     arrived: list[str] = []
     gave_back = False
     for run in deciding.runs([(seq, found.event, found.state) for seq, found in fresh]):
-        decision = deciding.decide(cursor, run)
+        decision = deciding.decide(cursor, run, waited)
         _append(cursor, decision, at)
         refusals += decision.refusals
         arrived += decision.arrived
@@ -285,9 +278,11 @@ def _noted(cursor: Rows, decided: _Decided, refused: Sequence[Message]) -> tuple
     if decided.arrived:
         suspense.note_arrivals(cursor, decided.arrived, position)
     ripe = allotting.ripe(cursor) if decided.gave_back else []
-    if ripe:
-        suspense.note_volumes(cursor, ripe, position)
-    return (*decided.arrived, *map(suspense.volume_of, ripe))
+    volumes = [suspense.volume_of(each) for each in ripe]
+    due = [*volumes, *map(suspense.final_of, suspense.finals_among(decided.arrived))]
+    if due:
+        suspense.note(cursor, due, position)
+    return (*decided.arrived, *volumes)
 
 
 def _append(cursor: Rows, decision: Decision, at: datetime) -> None:

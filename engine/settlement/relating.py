@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from engine.aggregates.contract import Contract
-from engine.aggregates.relation import ANY, Look, Requirement
+from engine.aggregates.relation import ANY, Look, OutOfTurn, Requirement, WrongState
 from engine.aggregates.relations import AGGREGATES
 from engine.aggregates.standing import CLOSED, CONTENT, FOREVER, REGION, REQUIREMENTS, STANDINGS, stopped
 from engine.events import Event
@@ -31,7 +31,9 @@ def key_of(event: Event) -> Key:
 def evolved(before: Relation | None, event: Event) -> Relation:
     kind, id_ = key_of(event)
     state = AGGREGATES[kind].evolve(before.state if before else None, event)
-    return Relation(kind, id_, before.version + 1 if before else 1, state)
+    if before is None:
+        return Relation(kind, id_, 1, state, event.time)
+    return Relation(kind, id_, before.version + 1, state, max(before.time, event.time))
 
 
 def keep(cursor: Rows, events: Sequence[Event]) -> None:
@@ -68,8 +70,12 @@ class Relations:
         self._others = others
         own = {key_of(event) for event in told if event.KIND in AGGREGATES} | set(also)
         self._known: dict[Key, Relation | None] = dict.fromkeys(own)
+        # The ids of those of a group, by kind and the group's name: of all that are known, or, where it was looked at, of all.
+        self._grouped: dict[tuple[str, str], set[str]] = {}
+        self._whole: set[tuple[str, str]] = set()
         if own:
-            self._known |= store.known(cursor, own)
+            for key, relation in store.known(cursor, own).items():
+                self._know(key, relation)
         # Each changed relation through the run: (since, relation), the first as it stood before it.
         self._history: dict[Key, list[tuple[int, Relation | None]]] = {}
         self.arrived: list[str] = []
@@ -86,25 +92,48 @@ class Relations:
             return self._others(kind, id_)
         key = (kind, id_)
         if key not in self._known:
-            self._known[key] = store.known(self._cursor, [key]).get(key)
+            self._know(key, store.known(self._cursor, [key]).get(key))
         found = self._known[key]
         return None if found is None else found.state
 
+    def _know(self, key: Key, relation: Relation | None) -> None:
+        """How the relation stands by now, and in which groups."""
+        kind, id_ = key
+        before, self._known[key] = self._known.get(key), relation
+        for each in _groups(before) - _groups(relation):
+            self._grouped[kind, each].discard(id_)
+        for each in _groups(relation) - _groups(before):
+            self._grouped.setdefault((kind, each), set()).add(id_)
+
     def _together(self, kind: str, name: str) -> list[Any]:
         """The states of all in a group, those that this run has changed as it left them."""
-        for each in store.grouped(self._cursor, kind, name):
-            self._known.setdefault((kind, each.id), each)
-        found = sorted((id_, each.state) for (of, id_), each in self._known.items() if of == kind and each is not None)
-        return [state for _, state in found if name in AGGREGATES[kind].groups(state)]
+        if (kind, name) not in self._whole:
+            self._whole.add((kind, name))
+            for each in store.grouped(self._cursor, kind, name):
+                if (kind, each.id) not in self._known:
+                    self._know((kind, each.id), each)
+        found = (self._known[kind, id_] for id_ in sorted(self._grouped.get((kind, name), ())))
+        return [each.state for each in found if each is not None]
 
-    def decide(self, seq: int, command: Event) -> Event:
-        """Raises what the aggregate refuses."""
+    def decide(self, seq: int, command: Event, *, waited: bool = False) -> Event:
+        """`waited` is whether it waited for the step before it. Raises what the aggregate refuses."""
         key = key_of(command)
         before = self._known[key]
-        event = AGGREGATES[command.KIND].decide(before.state if before else None, command, self.look)
+        if waited and before is not None and command.time < before.time:
+            raise WrongState(
+                f"this {command.NAME} waited for the step before it, and meanwhile one of {before.time:%Y-%m-%d %H:%M} UTC was taken, "
+                "which is later; send it with a later time under a new id where it is still meant, and write this message off"
+            )
+        try:
+            event = AGGREGATES[command.KIND].decide(before.state if before else None, command, self.look)
+        except OutOfTurn as refused:
+            if before is None or command.time <= before.time:
+                raise
+            # What happened before it may be on its way still.
+            raise WrongState(refused.early, waits_for=f"{command.KIND}:{command.named}") from None
         assert key_of(event) == key, (command, event)
         after = evolved(before, event)
-        self._known[key] = after
+        self._know(key, after)
         self._history.setdefault(key, [(-1, before)]).append((seq, after))
         opened = AGGREGATES[command.KIND].standings(after.state)
         self.arrived += sorted({f"{s.gate}:{s.subject}" for s in opened} | {f"{command.KIND}:{command.named}"})
@@ -179,6 +208,10 @@ class Relations:
             for (since, relation), until in zip(steps, [*(at for at, _ in steps[1:]), FOREVER], strict=True)
             if relation is not None
         ]
+
+
+def _groups(relation: Relation | None) -> set[str]:
+    return set() if relation is None else set(AGGREGATES[relation.kind].groups(relation.state))
 
 
 _STOPPED = pl.Schema({"seq": pl.Int64(), "code": pl.String(), "sentence": pl.String(), "waits_for": pl.String()})

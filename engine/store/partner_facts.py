@@ -7,7 +7,8 @@ from datetime import date
 
 import polars as pl
 
-from engine.facts import Fact
+from engine.events import LeadRegistered
+from engine.facts import PARTNER_MONEY, Fact
 from engine.money import decimal_of_micros
 from engine.projections.partner_facts import FACTS, KEY
 from engine.store.database import Rows
@@ -55,6 +56,15 @@ def _summed(cursor: Rows, whose: str, ids: Iterable[str], first: date, end: date
         fact = Fact(event, field, pairs(dimensions), events, decimal_of_micros(int(value)))
         found.setdefault(name, []).append(fact)
     return found
+
+
+def latest_money(cursor: Rows, contract: str) -> date | None:
+    """The last day on which events that name the contract told what is charged or paid under it."""
+    row = cursor.execute(
+        "SELECT max(day) FROM partner_facts WHERE contract = %s AND field = ANY(%s) AND event <> %s AND value_micros <> 0",
+        (contract, sorted(PARTNER_MONEY), LeadRegistered.NAME),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def days(cursor: Rows, partner: str, first: date | None = None, end: date | None = None) -> list[tuple[date, Fact]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -20,12 +21,13 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class Relation(NamedTuple):
-    """One relation's state, and how many events it has had."""
+    """One relation's state, how many events it has had, and when the latest of them happened."""
 
     kind: str
     id: str
     version: int
     state: Any
+    time: datetime
 
 
 @cache
@@ -36,13 +38,16 @@ def _decoder(kind: str) -> msgspec.json.Decoder[Any]:
 def known(cursor: Rows, keys: Iterable[Key]) -> dict[Key, Relation]:
     wanted = list(keys)
     rows = cursor.execute(
-        "SELECT kind, id, version, state FROM relations "
+        "SELECT kind, id, version, state, time FROM relations "
         "WHERE (kind, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",
         ([kind for kind, _ in wanted], [id_ for _, id_ in wanted]),
     )
-    return {
-        (kind, id_): Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows
-    }
+    return {(row[0], row[1]): _relation(row) for row in rows}
+
+
+def _relation(row: tuple[str, str, int, bytes, datetime]) -> Relation:
+    kind, id_, version, state, time = row
+    return Relation(kind, id_, version, _decoder(kind).decode(state), time)
 
 
 def listed(
@@ -50,20 +55,20 @@ def listed(
 ) -> list[Relation]:
     """All relations of a kind by their ids, or those of a partner or of contracts."""
     rows = cursor.execute(
-        "SELECT kind, id, version, state FROM relations WHERE kind = %s AND (%s::text IS NULL OR partner = %s) "
+        "SELECT kind, id, version, state, time FROM relations WHERE kind = %s AND (%s::text IS NULL OR partner = %s) "
         "AND (%s::text[] IS NULL OR contract = ANY(%s)) ORDER BY id",
         (kind, partner, partner, contracts, contracts),
     )
-    return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
+    return [_relation(row) for row in rows]
 
 
 def of_contracts(cursor: Rows, kind: str, contracts: Iterable[str]) -> list[Relation]:
     """The relations of a kind that belong to any of the contracts, by their ids."""
     rows = cursor.execute(
-        "SELECT kind, id, version, state FROM relations WHERE kind = %s AND contract = ANY(%s) ORDER BY id",
+        "SELECT kind, id, version, state, time FROM relations WHERE kind = %s AND contract = ANY(%s) ORDER BY id",
         (kind, list(contracts)),
     )
-    return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
+    return [_relation(row) for row in rows]
 
 
 def contracts_in(cursor: Rows, kind: str, name: str, among: Iterable[str] | None = None) -> set[str]:
@@ -80,11 +85,11 @@ def contracts_in(cursor: Rows, kind: str, name: str, among: Iterable[str] | None
 def grouped(cursor: Rows, kind: str, name: str) -> list[Relation]:
     """The relations of a kind in the group of that name, by their ids."""
     rows = cursor.execute(
-        "SELECT kind, id, version, state FROM relations JOIN relation_groups USING (kind, id) "
+        "SELECT kind, id, version, state, time FROM relations JOIN relation_groups USING (kind, id) "
         "WHERE kind = %s AND name = %s ORDER BY id",
         (kind, _hashed(name)),
     )
-    return [Relation(kind, id_, version, _decoder(kind).decode(state)) for kind, id_, version, state in rows]
+    return [_relation(row) for row in rows]
 
 
 def _hashed(name: str) -> bytes:
@@ -97,10 +102,13 @@ def save(cursor: Rows, changed: Sequence[Relation]) -> None:
     if not changed:
         return
     cursor.executemany(
-        "INSERT INTO relations VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (kind, id) DO UPDATE SET "
-        "version = excluded.version, state = excluded.state, partner = excluded.partner, contract = excluded.contract",
+        "INSERT INTO relations VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, "
+        "state = excluded.state, partner = excluded.partner, contract = excluded.contract, time = excluded.time",
         [
-            (r.kind, r.id, getattr(r.state, "partner", None), getattr(r.state, "contract", None), r.version, _encoder.encode(r.state))
+            (
+                r.kind, r.id, getattr(r.state, "partner", None), getattr(r.state, "contract", None), r.version,
+                _encoder.encode(r.state), r.time,
+            )
             for r in changed
         ],
     )  # fmt: skip

@@ -141,7 +141,8 @@ CREATE INDEX contracts_partner ON contracts (partner);
 CREATE INDEX contracts_rulebook ON contracts (rulebook);
 CREATE INDEX contracts_suspending ON contracts (contract) WHERE late_events = 'suspend';
 
--- Relations (engine.aggregates.relation) as their events leave them; their ids can be read by engine.events.base.joined.
+-- Relations (engine.aggregates.relation) as their events leave them, and when the latest of these happened; their ids can be read by
+-- engine.events.base.joined.
 CREATE TABLE relations (
     kind text NOT NULL,
     id text NOT NULL,
@@ -149,6 +150,7 @@ CREATE TABLE relations (
     contract text,
     version bigint NOT NULL,
     state bytea NOT NULL,
+    time timestamptz NOT NULL,
     PRIMARY KEY (kind, id)
 );
 CREATE INDEX relations_partner ON relations (partner, kind) WHERE partner IS NOT NULL;

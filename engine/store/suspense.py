@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from engine.store.database import Rows
 
 _VOLUME = "volume:"
+_FINAL = "final:"
 _BIGINT_MAX = 2**63 - 1
 # Of a larger message, which is rejected for its size, this much is kept.
 RAW_BYTES_MAX = 1_048_576
@@ -162,12 +163,12 @@ def of_ids(cursor: Rows, ids: Sequence[int]) -> list[Entry]:
     return [_entry(row) for row in rows]
 
 
-def note_volumes(cursor: Rows, authorisations: Sequence[str], position: int) -> None:
-    """Notes that these have room for messages that wait for it, as of the position, until `tried`."""
+def note(cursor: Rows, causes: Sequence[str], position: int) -> None:
+    """Notes that something follows from the causes, as of the position, until `tried`."""
     cursor.execute(
         "INSERT INTO settle.arrivals SELECT cause, %s FROM unnest(%s::text[]) AS causes (cause) "
         "ON CONFLICT (cause) DO UPDATE SET position = excluded.position",
-        (position, [volume_of(each) for each in authorisations]),
+        (position, list(causes)),
     )
 
 
@@ -179,6 +180,16 @@ def volume_of(authorisation: str) -> str:
 def volumes_among(causes: Iterable[str]) -> list[str]:
     """The authorisations that are meant by causes of `volume_of`."""
     return [cause.removeprefix(_VOLUME) for cause in causes if cause.startswith(_VOLUME)]
+
+
+def final_of(assessment: str) -> str:
+    """That the assessment of that id is final, as it is noted until what follows has been proposed."""
+    return f"{_FINAL}{assessment}"
+
+
+def finals_among(causes: Iterable[str]) -> list[str]:
+    """The assessments that are meant by causes of `final_of`."""
+    return [cause.removeprefix(_FINAL) for cause in causes if cause.startswith(_FINAL)]
 
 
 def note_arrivals(cursor: Rows, causes: Iterable[str], position: int) -> None:
@@ -201,12 +212,14 @@ def tried(cursor: Rows, causes: Iterable[str], position: int) -> None:
     cursor.execute("DELETE FROM settle.arrivals WHERE cause = ANY(%s) AND position <= %s", (list(causes), position))
 
 
-def locked(cursor: Rows, ids: Sequence[int]) -> set[int]:
-    """Those of the ids that are still suspended, locked until the transaction ends."""
+def locked(cursor: Rows, ids: Sequence[int]) -> dict[int, str | None]:
+    """Those of the ids that are still suspended, locked until the transaction ends: by which code they wait for something, if at all."""
     rows = cursor.execute(
-        "SELECT id FROM settle.suspense WHERE id = ANY(%s) AND state = 'suspended' ORDER BY id FOR UPDATE", (list(ids),)
+        "SELECT id, CASE WHEN waits_for IS NOT NULL THEN code END FROM settle.suspense "
+        "WHERE id = ANY(%s) AND state = 'suspended' ORDER BY id FOR UPDATE",
+        (list(ids),),
     )
-    return {row[0] for row in rows}
+    return dict(rows.fetchall())
 
 
 def recycled(cursor: Rows, ids: Sequence[int], at: datetime) -> None:

@@ -136,7 +136,7 @@ def test_scores_and_points_are_shown_with_their_reasons(agency: Settle) -> None:
     ]  # fmt: skip
     score = agency("score", "P-2", "2026-10")
     assert "what follows: coefficient 0, action terminate" in score.out
-    assert "complaints * 10000 / orders" in score.out
+    assert "(complaints - complaints reopened) * 10000 / orders" in score.out
     assert "P-1" in agency("scoreboard", "2026-10").out
     (account,) = agency("points", "P-1", "--at", "2026-11-01", "--json").json["accounts"]
     assert (account["balance"], account["level"]) == ("710", "bronze")

@@ -392,7 +392,7 @@ def test_starting_over_drops_what_an_earlier_run_has_left(store: Store) -> None:
     everything(store)
     with store.writing() as cursor:
         beside.make(cursor)
-        cursor.execute("INSERT INTO settle_next.relations VALUES ('partner', 'P-x', 'P-x', NULL, 1, '')")
+        cursor.execute("INSERT INTO settle_next.relations VALUES ('partner', 'P-x', 'P-x', NULL, 1, '', now())")
     assert rebuild(store).differing["relations"] == 1
     done = rebuild(store, fresh=True)
     assert done.resumed is None

@@ -9,21 +9,24 @@ from typing import Any
 import msgspec
 import pytest
 
+from consumers.proposing import propose
 from consumers.suspense import recycle_ripe
 from engine.events import decoded
 from engine.period import Period
 from engine.settlement import closing, following, points, scoring
 from engine.settlement.finalising import NotIssued, Proposed, proposed
+from engine.settlement.recording import Slice, record
 from engine.settlement.statements import view
-from engine.store import log, relations
+from engine.store import log, relations, suspense
 from engine.store.database import Store
 from engine.store.relations import Relation
 from replay import known
 from replay.rebuild.running import rebuild
 from replay.restate import restate
-from tests.histories import message, registered, signed
+from tests.histories import message, messages, registered, signed
+from tests.settlement import test_services as services_
 from tests.settlement.test_chains import DECEMBER, NOVEMBER, NOW, OCTOBER, amounts, book, charge
-from tests.settlement.test_recording import clock, kept, store, take
+from tests.settlement.test_recording import CHANNEL, clock, kept, store, take
 
 __all__ = ["store"]
 
@@ -216,7 +219,7 @@ def services(store: Store, monkeypatch: pytest.MonkeyPatch, period: str = "2026-
         proposed: str | None = None
 
     held = [
-        Relation("service", name, 1, Service(name, "C-1", state))
+        Relation("service", name, 1, Service(name, "C-1", state), NOW)
         for name, state in (("game", "exited"), ("mms", "live"), ("sms", "trial"))
     ]
     monkeypatch.setattr(relations, "listed", lambda *_, **__: held)
@@ -237,3 +240,61 @@ def test_a_veto_proposes_that_running_services_be_suspended_and_a_grade_does_not
     assert services(store, monkeypatch) == []
     with pytest.raises(NotIssued):
         services(store, monkeypatch, str(DECEMBER))
+
+
+def vetoed(store: Store) -> None:
+    """One service is live, one on trial, one was only approved; and a fraud makes it a D."""
+    running: tuple[bytes, ...] = ()
+    for name in ("mms", "sms", "new"):
+        running += (services_.applied(name), services_.approved(name, f"approve-{name}"))
+    running += (
+        services_.step("launched", service="mms", day="2026-10-01"),
+        services_.step("trial_started", service="sms", day="2026-10-01"),
+    )
+    take(store, registered(), signed(valid_from="2026-10-01"), *running)
+    closed(store, complaint("K-2", severity="critical"))
+
+
+def proposals(store: Store) -> dict[str, tuple[str, str, str | None] | None]:
+    with store.reading() as cursor:
+        known_ = {each.id: each.state.proposed for each in relations.listed(cursor, "service")}
+    return {name: each and (each.author, each.reason, each.cause) for name, each in known_.items()}
+
+
+PROPOSED = ("ann", "grade D by veto fraud", "assessment simple 2026-10")
+
+
+def test_a_veto_that_a_message_makes_final_proposes_the_suspension_once(store: Store) -> None:
+    vetoed(store)
+    take(store, step("published"))
+    assert set(proposals(store).values()) == {None}
+    take(store, step("finalised"), step("finalised"))
+    assert proposals(store) == {"mms": PROPOSED, "sms": PROPOSED, "new": None}
+    # Whoever made it final does not confirm it.
+    take(store, services_.step("suspended", service="mms", day="2026-11-06", author="ann", reason="veto"))
+    assert kept(store) == [("suspended", "own-approval")]
+    take(store, services_.step("suspended", service="mms", day="2026-11-06", author="Wu", reason="veto"),
+         services_.step("suspension_rejected", service="sms", author="Wu", reason="mended"))  # fmt: skip
+    assert rebuild(store).equal
+    # What a person has decided is not proposed again, whatever is tried again.
+    assert propose(store, ["simple\x1f2026-10\x1fP-1"], clock()) == []
+    assert proposals(store) == {"mms": None, "sms": None, "new": None}
+
+
+def test_what_a_process_that_died_had_to_propose_the_next_proposes(store: Store) -> None:
+    vetoed(store)
+    take(store, step("published"))
+    final = messages([step("finalised")])
+    record(store, [Slice(CHANNEL, 0, None, 1)], final, clock())
+    assert set(proposals(store).values()) == {None}
+    assert recycle_ripe(store, clock) == 0
+    assert proposals(store) == {"mms": PROPOSED, "sms": PROPOSED, "new": None}
+    with store.reading() as cursor:
+        assert suspense.arrivals(cursor) == []
+
+
+def test_a_grade_that_a_granted_appeal_gave_proposes_nothing(store: Store) -> None:
+    vetoed(store)
+    take(store, step("published"), appealed(), granted(grade="B"), step("finalised"))
+    assert (state(store).state, kept(store)) == ("final", [])
+    assert set(proposals(store).values()) == {None}

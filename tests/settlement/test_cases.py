@@ -118,6 +118,23 @@ def test_a_step_that_does_not_follow_from_the_opening_is_refused(store: Store) -
     assert kept(store)[-1] == ("suspended", "ends-before-it-begins")
 
 
+def test_a_reopening_takes_back_what_the_closing_said_and_nothing_else(store: Store) -> None:
+    ready(store)
+    take(store, case("opened", "2026-10-08T02:00:00Z", severity="high", product="sms"))
+    take(store, case("closed", "2026-10-08T04:00:00Z", upheld=True, compensation="30", currency="CNY"))
+    later = "2026-10-09T02:00:00Z"
+    take(store, case("reopened", later, severity="low"), case("reopened", "2026-10-09T02:00:01Z", product="mms"),
+         case("reopened", "2026-10-09T02:00:02Z", service="S"))  # fmt: skip
+    assert kept(store) == [("suspended", "not-as-opened")] * 3
+    take(store, case("reopened", "2026-10-09T03:00:00Z", severity="high"), case("closed", later, severity="low"))
+    assert kept(store)[3:] == []
+    with store.reading() as cursor:
+        facts = partner_facts.of_contracts(cursor, ["C-1"], date(2026, 10, 1), date(2026, 11, 1))["C-1"]
+    found = [(f.event, dict(f.dimensions)["severity"], plain(f.value)) for f in facts if f.field == "compensation"]
+    assert found == [("case.closed", "high", "30"), ("case.reopened", "high", "30")]
+    assert state(store).severity == "low"
+
+
 MEASURES = (
     ', complaints: {event: case.closed, count: events, where: {kind: complaint, upheld: "yes"}}'
     ', compensation: {event: case.closed, sum: compensation, where: {kind: complaint, upheld: "yes"}}'

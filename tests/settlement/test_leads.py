@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import pytest
 
-from engine.settlement import closing, points
+from engine.aggregates.lead import AGGREGATE, Lead
+from engine.settlement import closing, points, relating
 from engine.settlement.statements import view
 from engine.store import relations
 from engine.store.database import Store
@@ -130,10 +133,40 @@ def test_a_later_registration_has_the_customer_once_the_first_does_not_stand(two
     assert state(two, "L-4").state == "accepted"
 
 
+def test_a_partner_does_not_have_the_same_customer_twice(two: Store) -> None:
+    take(two, book(REFERRAL, measures=MEASURES), lead(), lead("L-2"), lead("L-3", customer="Beta"))
+    # Of its own registrations it may have any; once one is accepted, or won, no other.
+    take(two, step("accepted", "L-2"), step("accepted"), step("won", "L-2", amount="1000"), step("won", amount="1000"))
+    assert kept(two) == [("suspended", "lead-conflict"), ("suspended", "wrong-state")]
+    take(two, step("accepted", time="2026-11-01T00:00:00Z"))
+    assert "lead L-2 of partner P-1, registration 2, is won and stands until 2026-12-01" in sentence(two)
+    # 5% of 1,000 and 10 for the lead, once.
+    assert amounts(two, OCTOBER)["payable"] == "60.00"
+    take(two, step("rejected"), step("accepted", "L-3"))
+    assert (state(two).state, state(two, "L-3").state) == ("rejected", "accepted")
+
+
 def test_the_first_registration_is_found_in_one_batch_too(two: Store) -> None:
     take(two, lead("L-9"), lead("L-1", "P-2", "C-2"), step("accepted", "L-1", "P-2"), step("accepted", "L-9"))
     assert kept(two) == [("suspended", "lead-conflict")]
     assert (state(two, "L-9").state, state(two).state) == ("accepted", "registered")
+
+
+def test_what_a_lead_costs_does_not_grow_with_those_beside_it_in_the_batch(
+    two: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a batch of ten thousand holds the writers' lock for minutes."""
+    asked: list[str] = []
+
+    def groups(known: Lead) -> Iterator[str]:
+        asked.append(known.lead)
+        yield from AGGREGATE.groups(known)
+
+    monkeypatch.setitem(relating.AGGREGATES, "lead", AGGREGATE._replace(groups=groups))
+    names = [f"L-{number}" for number in range(200)]
+    take(two, *(lead(name, customer=f"{name} Ltd") for name in names), *(step("accepted", name) for name in names))
+    assert kept(two) == []
+    assert max(Counter(asked).values()) < 10
 
 
 REFUSED = [

@@ -17,6 +17,7 @@ from replay.rebuild.running import rebuild
 from replay.restate import restate
 from tests.histories import message
 from tests.replay.test_again_and_compare import compared
+from tests.settlement.test_cases import BOOK, MEASURES, case
 from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, book, charge
 from tests.settlement.test_final_statements import (
     ADVANCED,
@@ -30,6 +31,8 @@ from tests.settlement.test_final_statements import (
     proved,
     said,
 )
+from tests.settlement.test_leads import lead
+from tests.settlement.test_leads import step as lead_step
 from tests.settlement.test_recording import kept, store, take
 from tests.settlement.test_services import applied, step
 
@@ -142,6 +145,53 @@ def test_a_contract_does_not_end_before_usage_that_is_recorded_however_batches_a
     # 40% of 1000 in each of the two months is held, and nothing of it is lost.
     assert said(store, DECEMBER)["due"][0]["amount"] == "800.00"
     assert rebuild(store).equal
+
+
+CLOSED = case("closed", "2026-12-08T04:00:00Z", upheld=True, compensation="30", currency="CNY")
+WON = (
+    lead(customer="Co", product="fibre", expires="2027-10-01"),
+    lead_step("accepted"),
+    lead_step("won", time="2026-12-10T08:15:00Z"),
+)
+
+
+@pytest.mark.parametrize("recorded", [(case("opened", "2026-12-08T02:00:00Z"), CLOSED), WON])
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_contract_does_not_end_before_a_compensation_or_a_won_lead(
+    store: Store, recorded: tuple[bytes, ...], size: int
+) -> None:
+    told = (*live(), book(BOOK, measures=MEASURES), charge("1", "1000", 11), *recorded, *left())
+    for at in range(0, len(told), size):
+        take(store, *told[at : at + size])
+    assert kept(store) == [("suspended", "usage-afterwards")]
+    assert contract(store).valid_to is None
+    take(store, step("exited", id="again", day="2026-12-10", author="Wu"))
+    assert contract(store).valid_to == date(2027, 1, 1)
+    assert said(store, DECEMBER)["final"]
+    assert rebuild(store).equal
+
+
+def test_a_lead_that_was_not_won_does_not_keep_a_contract_from_ending(store: Store) -> None:
+    take(store, *live(), lead(time="2026-12-08T02:00:00Z", expires="2027-10-01"), *left())
+    assert (kept(store), contract(store).left_on) == ([], date(2026, 11, 20))
+
+
+def test_a_compensation_that_no_statement_would_have_is_refused(store: Store) -> None:
+    before = [case("opened", "2026-11-08T02:00:00Z", id_) for id_ in ("K-1", "K-2", "K-3")]
+    charged = case("closed", "2026-11-09T02:00:00Z", "K-2", upheld=True, compensation="20", currency="CNY")
+    take(store, *live(), book(BOOK, measures=MEASURES), charge("1", "1000", 11), *before, charged, *left())
+    reopened = case("reopened", "2026-12-08T02:00:00Z", "K-2")
+    take(store, CLOSED, reopened, case("closed", "2026-12-08T02:00:00Z", "K-3", upheld=True))
+    assert kept(store) == [("suspended", "not-in-force")] * 2
+    with store.reading() as cursor:
+        sentences = [each.sentence for each in suspense.entries(cursor)]
+    assert (
+        "in force from 2026-10-01 up to 2026-12-01, and case K-1 was closed, with a compensation, on 2026-12-08"
+        in sentences[0]
+    )
+    # Of the last period they are taken, after the day of the exit too: half of 1000, less 20 and 20, and 30 and 20.
+    take(store, case("closed", "2026-11-30T10:00:00Z", upheld=True, compensation="30", currency="CNY"))
+    assert said(store, NOVEMBER)["payable"] == "410.00"
 
 
 def test_usage_after_the_contract_was_terminated_does_not_keep_its_service_from_ending(store: Store) -> None:

@@ -11,7 +11,7 @@ from consumers.suspense import recycle_ripe
 from engine.period import Period
 from engine.settlement import closing
 from engine.settlement.recording import Slice, record
-from engine.store import facts, relations
+from engine.store import facts, journal, relations
 from engine.store.database import Store
 from replay.audit.auditing import audit
 from replay.rebuild.running import rebuild
@@ -56,6 +56,40 @@ def test_a_qualification_is_approved_by_somebody_other_than_who_submitted_it(sto
     assert (found.state.state, found.state.author) == ("approved", "Li")
 
 
+def test_what_was_approved_as_one_type_is_never_another(store: Store) -> None:
+    """Else whoever submits it as another would have the days of the first at once, approved by nobody."""
+    ready(store)
+    vat = {"model": "vat", "version": 1, "kind": "revenue_share", "valid_from": "2026-01-01", "author": "Li"}
+    take(store, message("cooperation_model.published", "vat", vat | {"qualifications": ["big licence"]}))
+    take(store, signed("C-2", cooperation_model="vat"))
+    other = {
+        "partner": "P-1",
+        "qualification": "L-7",
+        "type": "big licence",
+        "issuer": "MIIT",
+        "valid_from": "2027-01-01",
+    }
+    take(store, step("revoked", valid_to="2026-09-01", reason="fraud"), message("qualification.submitted", "2", other))
+    assert kept(store) == [("suspended", "other-type")]
+    may = "2026-05-30T08:15:00Z"
+    take(store, charged("a", time=may), charged("b", "C-2", time=may))
+    # The one under the other model; for the licence May was approved, and stays so.
+    assert kept(store)[1:] == [("suspended", "qualification-lapsed")]
+
+
+def test_what_was_never_approved_may_be_submitted_as_another_type(store: Store) -> None:
+    take(store, registered(), submitted(), step("rejected", reason="a licence?"))
+    other = {
+        "partner": "P-1",
+        "qualification": "L-7",
+        "type": "big licence",
+        "issuer": "MIIT",
+        "valid_from": "2027-01-01",
+    }
+    take(store, message("qualification.submitted", "2", other), step("approved"))
+    assert kept(store) == []
+
+
 def test_events_count_only_while_the_qualification_is_valid(store: Store) -> None:
     ready(store)
     take(store, charged("1", time="2026-09-30T08:15:00Z"), charged("2", time="2026-10-01T08:15:00Z"))
@@ -63,6 +97,23 @@ def test_events_count_only_while_the_qualification_is_valid(store: Store) -> Non
     with store.reading() as cursor:
         ((fact,),) = facts.of_period(cursor, ["C-1"], datetime(2026, 9, 1, tzinfo=UTC).date()).values()
     assert fact.events == 1
+
+
+def test_what_was_paid_in_advance_is_taken_in_whatever_stands_before_its_contract(store: Store) -> None:
+    """It was paid, whether a licence was held on that day or not; else nobody would recoup it."""
+    asks = model(courses=["sales"], authorisation=True, published_content=True)
+    said = {"contract": "C-1", "amount": "60", "currency": "CNY", "attributes": {"content": "song"}}
+    take(store, registered(), asks, signed(cooperation_model="sp"), message("advance.paid", "a", said))
+    assert kept(store) == []
+    granted = {"authorisation": "A-1", "partner": "P-1", "contract": "C-1", "author": "Li", "valid_from": "2026-01-01"}
+    take(store, message("authorisation.granted", "g", granted | {"products": ["sim"], "volume_max": "10"}))
+    take(store, message("advance.paid", "b", said), charged("1"))
+    assert kept(store) == [("suspended", "qualification-lapsed")]
+    with store.reading() as cursor:
+        (fact,) = facts.of_period(cursor, ["C-1"], OCTOBER.first)["C-1"]
+        balances = journal.balances(cursor)
+    assert (fact.event, fact.value) == ("advance.paid", 120)
+    assert [each.amount for each in balances if each.account == "advances"] == [120]
 
 
 def test_a_renewal_recycles_what_was_suspended(store: Store) -> None:

@@ -170,6 +170,18 @@ def test_a_level_lets_the_partner_have_what_it_grants(store: Store) -> None:
     assert (account(store).account.level, account(store).grants) == ("gold", ("leads first",))
 
 
+def test_however_long_its_names_are_a_redemption_waits(store: Store) -> None:
+    # Each character takes four bytes, and they follow no order: together longer than an index holds.
+    long = ["".join(chr(0x20000 + 7919 * (256 * part + number) % 0xA000) for number in range(256)) for part in range(3)]
+    who = {"partner": long[0], "program": long[1], "reference": long[2], "approver": "Wu"}
+    take(store, message("partner.registered", "1", {"partner": long[0], "name": "x", "kind": "agent"}))
+    assert take(store, message("points.redemption_approved", "2", who)).suspended == 1
+    assert kept(store) == [("suspended", "not-there")]
+    asked_for = {name: text for name, text in who.items() if name != "approver"} | {"points": "1", "author": "Li"}
+    take(store, message("points.redemption_requested", "3", asked_for))
+    assert kept(store) == [("suspended", "not-there"), ("suspended", "no-points-account")]
+
+
 def test_without_an_account_there_is_nothing_to_spend(store: Store) -> None:
     ready(store)
     take(store, asked("a", "1", program="other"), asked("b", "1", "2025-01-01T00:00:00Z"))

@@ -253,6 +253,41 @@ def test_a_replay_knows_the_services_of_its_position(store: Store, tmp_path: Pat
         assert found == [{"CNY": Decimal("30.00")}, {"CNY": Decimal("100.00")}]
 
 
+def test_a_refund_takes_back_what_its_charge_earned_in_its_phase(store: Store) -> None:
+    """Else what was shared at 30% on trial would be taken back at 50% once the service is live."""
+    text = BOOK.replace(
+        "waterfall:",
+        """\
+  trial refunds: {event: billing.refunded, sum: amount, where: {phase: trial}}
+  refunds: {event: billing.refunded, sum: amount, where: {phase: live}}
+waterfall:""",
+    ).replace("30% * on trial + 50% * sales", "30% * (on trial - trial refunds) + 50% * (sales - refunds)")
+    take(store, registered(), message("rulebook.published", "r", {"rulebook": "simple", "version": 1, "text": text}))
+    take(store, signed(valid_from="2026-10-01"), *on_trial("2026-10-05"), sold("6", 6), sold("7", 7, "50"))
+    back = {"contract": "C-1", "amount": "100", "currency": "CNY", "refunds": "6"}
+    refund = message("billing.refunded", "back", back | {"charged_at": "2026-10-06T08:00:00Z"}, "2026-10-12T08:00:00Z")
+    take(store, step("launched", day="2026-10-08"), sold("10", 10), refund)
+    # 30% of 150 less 100 on trial, 50% of 100 live.
+    assert payable(store) == "65.00"
+    # One that does not say of when its charge was is of its own day: 50% of 20 less.
+    take(store, message("billing.refunded", "today", back | {"amount": "20"}, "2026-10-12T08:00:00Z"))
+    assert payable(store) == "55.00"
+    # A clock that goes wrong: no charge is after what gives it back.
+    wrong = back | {"amount": "10", "charged_at": "2026-10-30T08:00:00Z"}
+    take(store, message("billing.refunded", "wrong", wrong, "2026-10-07T08:00:00Z"))
+    assert payable(store) == "52.00"
+    assert not verify(store).differences
+    assert rebuild(store).equal
+    assert closing.close(store, OCTOBER, NOW).closed == 1
+    assert not audit(store, OCTOBER).failed
+    with store.reading() as cursor:
+        closed = view(cursor, "C-1", OCTOBER).calculated.given.facts
+        behind = witnesses(cursor, "C-1", OCTOBER, closed, to=recorder.last_position(cursor), each=9)
+    assert sorted(w.id for f, own in behind.items() for w in own if dict(f.dimensions)["phase"] == "trial") == [
+        "6", "7", "back", "wrong",
+    ]  # fmt: skip
+
+
 def test_a_rebuild_makes_the_same_of_services_and_phases(store: Store) -> None:
     take(store, registered(), by_phase(), signed(), *on_trial("2026-10-05"), sold("9", 9))
     take(store, step("launched", day="2026-10-08"), sold("10", 10), sold("1", 1))
