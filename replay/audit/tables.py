@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
 
 from engine.events import StatementRestated
 from engine.period import Period
@@ -15,15 +17,30 @@ from engine.settlement.statements import count_streamed
 from engine.store import assessments, resolutions, seals
 from engine.store import statements as statement_store
 from engine.store.database import Rows
+from engine.store.resolutions import Resolution
 from engine.store.seals import Closing
 from engine.store.statements import Issued as Row
 from replay.audit.findings import Check, Finding, fails, holds
-from replay.audit.issued import Issued, Statement, issued_of, taken_up
+from replay.audit.issued import UNREADABLE, Issued, Statement, issued_of, taken_up
 from replay.audit.roots import closing_of
 
 
-def check_tables(cursor: Rows, period: Period, issued: Issued, in_period: Sequence[Entry]) -> Iterator[Finding]:
-    """`in_period` are the entries of all that was issued in the period."""
+def readable(period: Period, check: Check, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `find` finds in the tables, or that it cannot read them: they may have lost, or hold otherwise, whatever they should."""
+    try:
+        return list(find())
+    except UNREADABLE as error:
+        why = str(error)[:120] or type(error).__name__
+        sentence = (
+            f"the tables do not hold together, so that this cannot be checked ({why}); settle rebuild makes them anew"
+        )
+        return [fails("", str(period), check, sentence)]
+
+
+def check_tables(
+    cursor: Rows, period: Period, issued: Issued, in_period: Sequence[Entry], resolved: Sequence[Resolution]
+) -> Iterator[Finding]:
+    """`in_period` are the entries of all that was issued in the period, `resolved` what the log's discrepancies came to."""
     name = str(period)
     every = issued_of(period, in_period)
     logged = [*every.statements, *every.cited_statements]
@@ -43,6 +60,8 @@ def check_tables(cursor: Rows, period: Period, issued: Issued, in_period: Sequen
     for key in rows.keys() - seen:
         sentence = f"the table of statements has version {key[2]} of {key[1]}, and the log has no such event"
         yield fails(key[0], key[1], Check.tables, sentence)
+    yield from _taken_up(cursor, [row for row in rows.values() if row.version > 1])
+    yield from _resolved(cursor, name, resolved)
     yield from _resolutions(cursor, period, issued)
     yield from _scores(cursor, name, every)
     yield from _closings(cursor, name, issued)
@@ -69,6 +88,46 @@ def _statement(
         sentence = f"its row in the table of statements says another {', '.join(wrong)} than the log"
         return fails(each.contract, each.name, Check.tables, sentence)
     return holds(each.contract, each.name, Check.tables, "its row in the table of statements says what the log says")
+
+
+def _taken_up(cursor: Rows, restated: Iterable[Row]) -> Iterator[Finding]:
+    """That each adjustment which a row says was taken up is on that statement: it would be on none else."""
+    takers: dict[str, list[Row]] = {}
+    for row in restated:
+        if row.taken_by is not None:
+            takers.setdefault(row.taken_by, []).append(row)
+    for taker, own in takers.items():
+        said = {each.contract: each.statement for each in statement_store.of_period(cursor, taker) if each.version == 1}
+        for row in own:
+            if row.adjustment not in _adjustments(said.get(row.contract)):
+                sentence = (
+                    f"the table of statements says that {taker} took up its adjustment, and it is not on that statement"
+                )
+                yield fails(row.contract, f"{row.period} version {row.version}", Check.tables, sentence)
+
+
+def _adjustments(statement: str | None) -> list[str]:
+    return (
+        []
+        if statement is None
+        else [canonical(each).decode() for each in msgspec.json.decode(statement)["adjustments"]]
+    )
+
+
+def _resolved(cursor: Rows, name: str, resolved: Sequence[Resolution]) -> Iterator[Finding]:
+    """That the table has all that resolved discrepancies of any period: one that it lost would be on no statement."""
+    logged = set(resolved)
+    rows = resolutions.every(cursor)
+    for each in sorted({row._replace(taken_by=None) for row in rows} ^ logged):
+        sentence = f"the table of resolutions does not say what the log says at position {each.position}"
+        yield fails(each.contract, each.period, Check.tables, f"{sentence}; settle rebuild makes it anew")
+    for taker in sorted({row.taken_by for row in rows if row.period == name and row.taken_by}):
+        own = [row for row in rows if row.period == name and row.taken_by == taker]
+        said = {each.contract: each.statement for each in statement_store.of_period(cursor, taker) if each.version == 1}
+        for row in own:
+            if row.adjustment not in _adjustments(said.get(row.contract)):
+                sentence = f"the table of resolutions says that {taker} took it up, and it is not on that statement"
+                yield fails(row.contract, name, Check.tables, sentence)
 
 
 def _resolutions(cursor: Rows, period: Period, issued: Issued) -> Iterator[Finding]:
