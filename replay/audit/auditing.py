@@ -66,7 +66,7 @@ def audit(
             *readable(period, Check.journal, lambda: check_journal(cursor, period)),
             *ledger.findings(),
             *readable(period, Check.notes, lambda: check_notes(cursor, evidence.issued)),
-            check_intake(cursor),
+            *check_intake(cursor),
         ]
         sealed = archive_seals.recorded(cursor)
     if archive is not None:

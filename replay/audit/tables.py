@@ -14,7 +14,7 @@ from engine.settlement.balance import balance
 from engine.settlement.keeping import canonical
 from engine.settlement.scoring import issued_of as score_row
 from engine.settlement.statements import count_streamed
-from engine.store import assessments, resolutions, seals
+from engine.store import assessments, intake, resolutions, seals
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from engine.store.resolutions import Resolution
@@ -172,8 +172,10 @@ def _closings(cursor: Rows, name: str, issued: Issued) -> Iterator[Finding]:
         yield holds("", name, Check.tables, f"{len(logged)} closings are as the log says")
 
 
-def check_intake(cursor: Rows) -> Finding:
-    """That every message consumed ended as something, and the log holds what was recorded, and no more."""
+def check_intake(cursor: Rows) -> Iterator[Finding]:
+    """That every message consumed ended as something, that the log holds what was recorded, and no more, and that the identity of
+    each is kept: one that is lost would be recorded twice.
+    """
     found = balance(cursor)
     if not found.balanced:
         sentence = (
@@ -181,5 +183,15 @@ def check_intake(cursor: Rows) -> Finding:
             f"{found.position}, and {found.total.recorded} recorded, {found.recycled} recycled and {found.issued} issued "
             "events should be in it"
         )
-        return fails("", "", Check.intake, sentence)
-    return holds("", "", Check.intake, f"{found.consumed} messages consumed and {found.position} events balance")
+        yield fails("", "", Check.intake, sentence)
+    identities, without_event = intake.identities(cursor)
+    known = found.position - found.issued + without_event
+    if identities != known:
+        sentence = (
+            f"{identities} identities are kept of {known} messages that were recorded, or are in suspense: what repeats one that "
+            "is missing would be counted twice"
+        )
+        yield fails("", "", Check.intake, sentence)
+    if found.balanced and identities == known:
+        sentence = f"{found.consumed} messages consumed and {found.position} events balance, each known by its identity"
+        yield holds("", "", Check.intake, sentence)

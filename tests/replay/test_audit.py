@@ -71,7 +71,7 @@ def kept(postgres: str) -> Iterator[Store]:
         yield opened
 
 
-TABLES = ("log", "batches", "statements", "closings", "chain", "intake", "journal")
+TABLES = ("log", "batches", "statements", "closings", "chain", "intake", "identities", "journal")
 
 
 @pytest.fixture
@@ -169,6 +169,10 @@ TAMPERED = {
         """INSERT INTO journal SELECT 1, line, 1, day, contract, period, 'paid', account, party, amount, currency
         FROM journal WHERE day = '2026-12-31'""",
         [("", Check.journal, "has an entry at position 1, where the log has nothing that means one")],
+    ),
+    "an identity that is gone": (
+        "DELETE FROM settle.identities WHERE identity = (SELECT identity FROM settle.identities LIMIT 1)",
+        [("", Check.intake, "would be counted twice")],
     ),
     "the chain that is gone": (
         "DELETE FROM chain", [("", Check.chain, "the chain as it is stored is gone")],
