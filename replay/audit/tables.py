@@ -63,7 +63,7 @@ def check_tables(
     yield from _taken_up(cursor, [row for row in rows.values() if row.version > 1])
     yield from _resolved(cursor, name, resolved)
     yield from _resolutions(cursor, period, issued)
-    yield from _scores(cursor, name, every)
+    yield from _scores(cursor, name, every, issued)
     yield from _closings(cursor, name, issued)
 
 
@@ -151,11 +151,14 @@ def _resolutions(cursor: Rows, period: Period, issued: Issued) -> Iterator[Findi
             yield holds(each.contract, each.name, Check.tables, f"{len(said)} resolutions are on it, and on no other")
 
 
-def _scores(cursor: Rows, name: str, every: Issued) -> Iterator[Finding]:
+def _scores(cursor: Rows, name: str, every: Issued, issued: Issued) -> Iterator[Finding]:
+    closings = assessments.closings(cursor, name)
     rows = {row.own_position: row for row in assessments.of_period(cursor, name)}
     for each in every.scores:
-        row = rows.pop(each.entry.position, None)
-        if row != score_row(each.event, each.entry.position):
+        position = each.entry.position
+        row = rows.pop(position, None)
+        said = (score_row(each.event, position), closing_of(issued, position) or None)
+        if (row, closings.get(position)) != said:
             sentence = "the table of scores says something else than the log"
             yield fails(each.event.partner, each.name, Check.tables, sentence)
     for row in rows.values():

@@ -230,6 +230,7 @@ def test_where_the_log_was_tampered_with_is_told_by_the_closings_around_it(tampe
     [
         ("UPDATE scores SET grade = 'C' WHERE partner = 'P-2'", "the table of scores says something else"),
         ("DELETE FROM scores WHERE partner = 'P-2'", "the table of scores says something else"),
+        ("UPDATE scores SET closing = NULL WHERE partner = 'P-2'", "the table of scores says something else"),
         ("UPDATE scores SET own_position = own_position + 1000 WHERE partner = 'P-2'", "the log has no such event"),
     ],
 )
