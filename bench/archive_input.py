@@ -146,4 +146,4 @@ def _chunk(
             .select(*EVENTS.names(), "attribute:province")
             .cast(dict(EVENTS))
         )
-        yield writing.segment_of(folder, "events", number, span, ordered, ("attribute:province",))
+        yield writing.segment_of(folder, "events", number, span, ordered)

@@ -119,7 +119,7 @@ def quick(raw: bytes) -> events.StreamedEvent | None:
     try:
         message = _decode(raw)
         return _event(message, raw)
-    except ValueError:  # msgspec's own errors among them
+    except (ValueError, OverflowError):  # msgspec's own errors among them, and times that in UTC are in no year
         return None
 
 

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from engine.aggregates.refusal import Refused
+from engine.events import PeriodClosed
 from engine.period import Period
 from engine.settlement.keeping import canonical
 from engine.settlement.restating import amounts, own
-from engine.store import archive_seals, recorder
+from engine.store import archive_seals, recorder, seals
 from engine.store import statements as statement_store
 from engine.store.database import Rows
 from replay import history
@@ -130,13 +131,23 @@ def replay(
 
 def check_archive(cursor: Rows, archive: Archive) -> None:
     """Raises OtherArchive."""
-    recorded = [each[:3] for each in archive_seals.recorded(cursor)]
-    found = [(seal.number, seal.first, seal.last) for seal in archive.seals]
-    if found != recorded[: len(found)]:
+    recorded = archive_seals.recorded(cursor)
+    found = [(seal.number, seal.first, seal.last, seal.buckets) for seal in archive.seals]
+    if found != recorded[: len(found)] or not _is_closed_alike(cursor, archive):
         raise OtherArchive(
-            f"the archive at {archive.location} was sealed from another store; name this one's with --archive, or make it with "
-            "settle archive"
+            f"the archive at {archive.location} was sealed from another store; name this one's with --archive, or make it in "
+            "another folder with settle archive --to FOLDER"
         )
+
+
+def _is_closed_alike(cursor: Rows, archive: Archive) -> bool:
+    """Whether the last closing of a period that the archive can have is in it: its root commits to the log up to there."""
+    closings = [each for each in seals.closings(cursor) if each.position < archive.last]
+    closing = max(closings, key=lambda each: each.position, default=None)
+    if closing is None:
+        return True
+    sealed = archive.told_at(closing.position + 1)
+    return isinstance(sealed, PeriodClosed) and sealed.root == closing.root
 
 
 def _chosen(everything: Known, names: Sequence[str]) -> list[str] | None:

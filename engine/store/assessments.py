@@ -56,6 +56,11 @@ class Reassessment(NamedTuple):
 _ISSUED = "scorecard, period, partner, version, grade, score, digest, text, own_position"
 
 
+def closings(cursor: Rows, period: str) -> dict[int, int | None]:
+    """By the positions of the period's scores the number of the closing that each is part of; None where there is none yet."""
+    return dict(cursor.execute("SELECT own_position, closing FROM scores WHERE period = %s", (period,)).fetchall())
+
+
 def save(cursor: Rows, rows: Sequence[Issued]) -> None:
     with cursor.copy(f"COPY scores ({_ISSUED}) FROM STDIN") as copy:
         for row in rows:

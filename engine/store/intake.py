@@ -105,6 +105,16 @@ def known(cursor: Rows, identities: Iterable[bytes]) -> dict[bytes, bytes]:
     return dict(rows.fetchall())
 
 
+def identities(cursor: Rows) -> tuple[int, int]:
+    """How many identities were taken in; and how many of these are of messages in suspense, or written off, so of no event."""
+    row = cursor.execute(
+        "SELECT (SELECT count(*) FROM settle.identities), (SELECT count(*) FROM settle.suspense "
+        "WHERE state IN ('suspended', 'written_off') AND identity IS NOT NULL AND code <> 'identity-conflict')"
+    ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
 def claim_if_all_new(cursor: Rows, identities: Sequence[tuple[bytes, bytes]]) -> bool:
     """Takes the (identity, content) pairs in if none was taken in before; else takes none and returns False.
 

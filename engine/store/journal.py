@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import groupby
 from typing import NamedTuple
 
 from engine.projections.journal import Entry, Posting
@@ -66,6 +67,16 @@ def unbalanced(cursor: Rows) -> list[tuple[int, str, Decimal]]:
     ).fetchall()
 
 
+def of_no_event(cursor: Rows, names: Iterable[str]) -> list[int]:
+    """The positions of entries that follow from no event of these names in the log: none, or somebody has added them."""
+    rows = cursor.execute(
+        "SELECT DISTINCT j.position FROM journal j WHERE NOT EXISTS ("
+        "SELECT FROM settle.log WHERE notification_id = j.position AND topic = ANY(%s)) ORDER BY j.position LIMIT 100",
+        (list(names),),
+    )
+    return [position for (position,) in rows]
+
+
 def entries(
     cursor: Rows, *, first: date | None = None, end: date | None = None, contract: str | None = None, to: int | None = None,
     page: int = 20_000,
@@ -96,12 +107,6 @@ def entries_at(cursor: Rows, positions: Sequence[int]) -> list[Entry]:
 
 
 def _entries(rows: Sequence[tuple[int, int, int, date, str, str, str, str, str, Decimal, str]]) -> Iterator[Entry]:
-    at = 0
-    while at < len(rows):
-        position, _, number, day, contract, period, reference, *_ = rows[at]
-        end = at
-        while end < len(rows) and (rows[end][0], rows[end][2]) == (position, number):
-            end += 1
-        postings = tuple(Posting(row[7], row[8], row[9], row[10]) for row in rows[at:end])
-        yield Entry(position, day, contract, period, reference, postings)
-        at = end
+    # Also by what all postings of an entry say alike, so that none of them can say it otherwise unseen.
+    for (position, _, day, contract, period, reference), own in groupby(rows, key=lambda row: (row[0], *row[2:7])):
+        yield Entry(position, day, contract, period, reference, tuple(Posting(*row[7:]) for row in own))

@@ -57,6 +57,12 @@ def taken(cursor: Rows, period: Period, closed: Sequence[tuple[str, int]]) -> No
     )
 
 
+def every(cursor: Rows) -> list[Resolution]:
+    """All of it, in the order of the log."""
+    rows = cursor.execute(f"SELECT {_COLUMNS} FROM resolutions ORDER BY position")  # noqa: S608
+    return [Resolution(*row) for row in rows]
+
+
 def of_contracts(cursor: Rows, contracts: Sequence[str]) -> dict[str, list[Resolution]]:
     """By contract all of it, in the order of the log."""
     rows = cursor.execute(

@@ -63,6 +63,14 @@ class Archive:
                 if entry.position <= to:
                     yield entry.position, decoded(entry.name, entry.state)
 
+    def told_at(self, position: int) -> Event | None:
+        """What was told at the position; None where the archive has something else there."""
+        for segment in self.segments("told", to=position):
+            if position <= segment.last:
+                own = pl.scan_parquet(self.address(segment)).filter(pl.col("position") == position).collect()
+                return next((decoded(each.name, each.state) for each in entries_of(own, segment.kind)), None)
+        return None
+
     def entries(self, segment: Segment) -> Iterator[Entry]:
         """The rows of the log that the segment was made of."""
         frame = pl.read_parquet(self.address(segment))

@@ -126,6 +126,23 @@ def stored_schema(promoted: Iterable[str]) -> pl.Schema:
     return pl.Schema({**EVENTS, **numbered})
 
 
+def extent(frame: pl.DataFrame, kind: str) -> dict[str, Any]:
+    """What the manifest says of a segment's rows (replay.archive.manifest.Segment)."""
+    found: dict[str, Any] = {
+        "rows": frame.height,
+        "first": frame["position"].min(),
+        "last": frame["position"].max(),
+    }
+    if kind != "events":
+        return found | {"attributes": (), "further": 0, "period_first": None, "period_last": None}
+    return found | {
+        "attributes": tuple(n.removeprefix(attribute("")) for n in frame.columns if n.startswith(attribute(""))),
+        "further": frame.select((pl.col("amounts").list.len() > 0).sum()).item(),
+        "period_first": str(frame["period"].min()),
+        "period_last": str(frame["period"].max()),
+    }
+
+
 def rows_frame(entries: Sequence[Entry]) -> pl.DataFrame:
     """Rows of the log as ROWS."""
     return pl.DataFrame(

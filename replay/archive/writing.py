@@ -8,6 +8,7 @@ renamed, the manifest last: killed anywhere, no file is half and no seal without
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -23,9 +24,11 @@ from engine.store import archive_seals, log, recorder, registry
 from engine.store.alone import AlreadyRunning, alone
 from engine.store.archive_seals import Recorded
 from engine.store.database import Rows, Store
+from replay.again import check_archive
 from replay.archive import manifest
 from replay.archive.manifest import FORMAT, NAME, Seal, Segment
-from replay.archive.segments import STATEMENTS, bucket_of, events_frame, rows_frame, stored
+from replay.archive.reading import Archive
+from replay.archive.segments import STATEMENTS, bucket_of, events_frame, extent, rows_frame, stored
 
 BUCKETS = 8
 # A chunk of the log becomes one segment a bucket: it ends after so many positions, or bytes of what is kept of them.
@@ -36,12 +39,6 @@ Progress = Callable[[int, int], None]
 
 class OtherBuckets(Refused):
     code = "other-buckets"
-
-
-class ArchiveElsewhere(Refused):
-    """Segments are written to a local path; a copy of them may lie anywhere."""
-
-    code = "archive-not-local"
 
 
 class SealingRuns(Refused):
@@ -57,7 +54,10 @@ class Sealed(NamedTuple):
 
 
 def seal(store: Store, folder: Path, buckets: int | None = None, progress: Progress = lambda *_: None) -> Sealed:
-    """Seals the log up to its end, if closed periods rest on anything that is not sealed. Raises OtherBuckets, SealingRuns."""
+    """Seals the log up to its end, if closed periods rest on anything that is not sealed.
+
+    Raises OtherBuckets, SealingRuns, BrokenManifest; OtherArchive where another store's archive lies in the folder.
+    """
     try:
         with alone(store.conninfo, "archive"):
             return _sealed(store, folder, buckets, progress)
@@ -66,8 +66,10 @@ def seal(store: Store, folder: Path, buckets: int | None = None, progress: Progr
 
 
 def _sealed(store: Store, folder: Path, buckets: int | None, progress: Progress) -> Sealed:
+    found = Archive(str(folder))
     with store.writing() as cursor:
         recorder.lock(cursor)
+        check_archive(cursor, found)
         seals = archive_seals.recorded(cursor)
         if buckets is not None and seals and seals[0].buckets != buckets:
             raise OtherBuckets(
@@ -76,7 +78,7 @@ def _sealed(store: Store, folder: Path, buckets: int | None, progress: Progress)
         new = archive_seals.next_seal(cursor, seals, buckets or BUCKETS)
     wanted = [*seals, new] if new is not None else seals
     folder.mkdir(parents=True, exist_ok=True)
-    known = [each for each in manifest.read(str(folder)) if all((folder / s.path).exists() for s in each.segments)]
+    known = [each for each in found.seals if all((folder / s.path).exists() for s in each.segments)]
     kept = known[: next((i for i, each in enumerate(known) if each.number != i + 1), len(known))]
     last = wanted[-1].last if wanted else 0
     for each in wanted[len(kept) :]:
@@ -150,7 +152,7 @@ def _segments(cursor: Rows, folder: Path, chunk: Sequence[Entry], buckets: int) 
         for (number,), part in sorted(parts.items()):
             # By what they are grouped by, so that a fold finds rows of one group beside one another.
             ordered = part.sort("contract", "period", "event", *promoted, "position")
-            found.append(segment_of(folder, "events", number, span, ordered, promoted))
+            found.append(segment_of(folder, "events", number, span, ordered))
     by_bucket: dict[int, list[Entry]] = {}
     for entry in issued:
         event = decoded(entry.name, entry.state)
@@ -181,9 +183,7 @@ def _dimensions(cursor: Rows, last: int) -> list[str]:
     return sorted(set(grain.dimensions) - OWN_DIMENSIONS)
 
 
-def segment_of(
-    folder: Path, kind: str, bucket: int, span: tuple[int, int], frame: pl.DataFrame, promoted: tuple[str, ...] = ()
-) -> Segment:
+def segment_of(folder: Path, kind: str, bucket: int, span: tuple[int, int], frame: pl.DataFrame) -> Segment:
     place = f"b{bucket:04}" if bucket >= 0 else "all"
     path = f"{kind}/{span[0]:012}-{span[1]:012}-{place}.parquet"
     target = folder / path
@@ -193,20 +193,13 @@ def segment_of(
     written.write_parquet(beside, compression="zstd", compression_level=3, statistics=True, row_group_size=262_144)
     data = beside.read_bytes()
     _durable(beside, target)
-    periods = [str(frame["period"].min()), str(frame["period"].max())] if kind == "events" else [None, None]
     return Segment(
         kind=kind,
         bucket=bucket,
         path=path,
-        rows=frame.height,
-        first=int(frame["position"].min()),  # type: ignore[arg-type]
-        last=int(frame["position"].max()),  # type: ignore[arg-type]
         bytes=len(data),
         sha256=sha256(data).hexdigest(),
-        further=frame.select((pl.col("amounts").list.len() > 0).sum()).item() if kind == "events" else 0,
-        attributes=tuple(name.removeprefix("attribute:") for name in promoted),
-        period_first=periods[0],
-        period_last=periods[1],
+        **extent(frame, kind),
     )
 
 
@@ -228,11 +221,15 @@ def _durable(beside: Path, target: Path) -> None:
         os.close(folder)
 
 
+# What a run may have left; whatever else lies in folders of these names is somebody else's.
+_OWN = re.compile(r"\.?[0-9]{12,}-[0-9]{12,}-(b[0-9]{4}|all)\.parquet(\.tmp)?")
+
+
 def _sweep(folder: Path, kept: Sequence[Seal]) -> None:
-    """Takes away what a killed run left: files that no seal names."""
+    """Takes away what a killed run left: segments that no seal names."""
     named = {segment.path for seal_ in kept for segment in seal_.segments}
     for kind in ("events", "issued", "told"):
         for path in (folder / kind).glob("*") if (folder / kind).is_dir() else ():
-            if str(path.relative_to(folder)) not in named:
+            if _OWN.fullmatch(path.name) and str(path.relative_to(folder)) not in named:
                 path.unlink()
     (folder / f".{NAME}.tmp").unlink(missing_ok=True)

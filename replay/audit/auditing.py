@@ -14,10 +14,10 @@ from replay.archive.checking import check
 from replay.archive.reading import Archive
 from replay.audit.findings import Check, Finding, Proof, fails, holds
 from replay.audit.gathering import gathered
-from replay.audit.ledger import Payments, check_journal
+from replay.audit.ledger import Ledger, check_journal
 from replay.audit.notes import check_notes
 from replay.audit.proving import Progress, Prover
-from replay.audit.tables import check_intake, check_tables
+from replay.audit.tables import check_intake, check_tables, readable
 from replay.audit.walking import Walk
 
 
@@ -48,21 +48,25 @@ def audit(
         walk = Walk(
             seals.kept_chain(cursor), frozenset(seal.last for seal in archive.seals) if archive else frozenset()
         )
-        payments = Payments(cursor)
+        ledger = Ledger(cursor)
         last = recorder.last_position(cursor)
         for page in pages(cursor, last):
             walk.add(page)
             prover.absorb(page)
-            payments.add(page)
+            ledger.add(page)
             progress(page[-1].position, last)
         findings = [
             *walk.findings(),
             *walk.unknown(evidence.issued.statements),
-            *check_tables(cursor, period, evidence.issued, evidence.in_period),
-            *check_journal(cursor, period),
-            *payments.findings(),
-            *check_notes(cursor, evidence.issued),
-            check_intake(cursor),
+            *readable(
+                period,
+                Check.tables,
+                lambda: check_tables(cursor, period, evidence.issued, evidence.in_period, ledger.resolved),
+            ),
+            *readable(period, Check.journal, lambda: check_journal(cursor, period)),
+            *ledger.findings(),
+            *readable(period, Check.notes, lambda: check_notes(cursor, evidence.issued)),
+            *check_intake(cursor),
         ]
         sealed = archive_seals.recorded(cursor)
     if archive is not None:

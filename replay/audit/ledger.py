@@ -6,40 +6,62 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.events import AdvancePaid, DepositPaid, DepositReturned, decoded
+from engine.events import (
+    AdvancePaid,
+    DepositPaid,
+    DepositReturned,
+    DiscrepancyResolved,
+    StatementClosed,
+    StatementInvoiced,
+    StatementPaid,
+    StatementPublished,
+    StatementRestated,
+    decoded,
+)
 from engine.period import Period
 from engine.projections.journal import Entry, trial
 from engine.projections.seals import Entry as LogEntry
 from engine.settlement.journaling import entries_of, entries_paid, entries_told
+from engine.settlement.taking_up import resolution_of
 from engine.store import journal
 from engine.store import statements as statement_store
 from engine.store.database import Rows
+from engine.store.resolutions import Resolution
 from replay.audit.findings import Check, Finding, fails, holds
 from replay.audit.issued import UNREADABLE
 
-Payment = AdvancePaid | DepositPaid | DepositReturned
-_PAYMENTS = frozenset(each.NAME for each in (AdvancePaid, DepositPaid, DepositReturned))
+# What means something by itself; statements and their notes are proved with their period (here, and in `notes`).
+Booked = AdvancePaid | DepositPaid | DepositReturned | DiscrepancyResolved
+_BOOKED = frozenset(each.NAME for each in (AdvancePaid, DepositPaid, DepositReturned, DiscrepancyResolved))
+_WITH_PERIOD = frozenset(
+    each.NAME for each in (StatementClosed, StatementRestated, StatementPublished, StatementInvoiced, StatementPaid)
+)
 
 
-class Payments:
-    """That the journal says of every deposit and advance in the log what it means; asked page by page."""
+class Ledger:
+    """That the journal says of every deposit, advance and resolved discrepancy in the log what it means; asked page by page.
+
+    `resolved` is what the discrepancies leave to be taken up.
+    """
 
     def __init__(self, cursor: Rows) -> None:
+        self.resolved: list[Resolution] = []
         self._cursor = cursor
         self._number = 0
         self._wrong: list[Finding] = []
 
     def add(self, page: Sequence[LogEntry]) -> None:
-        told = [(each.position, event) for each in page if (event := _payment(each)) is not None]
+        told = [(each.position, event) for each in page if (event := _booked(each)) is not None]
         if not told:
             return
-        deposits = [(at, event) for at, event in told if not isinstance(event, AdvancePaid)]
+        self.resolved += [resolution_of(at, event) for at, event in told if isinstance(event, DiscrepancyResolved)]
+        others = [(at, event) for at, event in told if not isinstance(event, AdvancePaid)]
         advances = [(at, event) for at, event in told if isinstance(event, AdvancePaid)]
         try:
             paid = entries_paid(self._cursor, advances)
         except KeyError:  # a contract that the table has lost: its advances mean nothing that could be in the journal
             paid = []
-        expected = Counter([*entries_told(deposits, _no_statement), *paid])
+        expected = Counter([*entries_told(others, _no_statement), *paid])
         found = Counter(journal.entries_at(self._cursor, [at for at, _ in told]))
         self._number += len(told)
         wrong = {each.position for each in (expected - found) + (found - expected)}
@@ -54,18 +76,25 @@ class Payments:
         if self._wrong:
             yield from self._wrong
         elif self._number:
-            yield holds("", "", Check.journal, f"{self._number:,} entries say what deposits and advances mean")
+            yield holds(
+                "",
+                "",
+                Check.journal,
+                f"{self._number:,} entries say what deposits, advances and resolved discrepancies mean",
+            )
 
 
-def _payment(entry: LogEntry) -> Payment | None:
+def _booked(entry: LogEntry) -> Booked | None:
     """None where it is another event, or cannot be read, which is found elsewhere."""
-    if entry.name not in _PAYMENTS:
+    if entry.name not in _BOOKED:
         return None
     try:
         event = decoded(entry.name, entry.state)
+        if isinstance(event, DiscrepancyResolved):
+            resolution_of(entry.position, event)
     except UNREADABLE:
         return None
-    assert isinstance(event, Payment), event
+    assert isinstance(event, Booked), event
     return event
 
 
@@ -86,6 +115,9 @@ def check_journal(cursor: Rows, period: Period) -> Iterator[Finding]:
         yield fails(each.contract, f"{period}{version}", Check.journal, sentence)
     for position, currency, amount in journal.unbalanced(cursor):
         yield fails("", "", Check.journal, f"the entry at position {position} is {amount:f} {currency} out of balance")
+    for position in journal.of_no_event(cursor, _BOOKED | _WITH_PERIOD):
+        sentence = f"the journal has an entry at position {position}, where the log has nothing that means one"
+        yield fails("", "", Check.journal, f"{sentence}; settle rebuild makes it anew")
     sums = {currency: amount for currency, amount in trial(journal.balances(cursor)).items() if amount}
     for currency, amount in sums.items():
         yield fails("", "", Check.journal, f"all accounts together come to {amount:f} {currency}, and not to 0")

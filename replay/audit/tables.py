@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
 
 from engine.events import StatementRestated
 from engine.period import Period
@@ -12,18 +14,33 @@ from engine.settlement.balance import balance
 from engine.settlement.keeping import canonical
 from engine.settlement.scoring import issued_of as score_row
 from engine.settlement.statements import count_streamed
-from engine.store import assessments, resolutions, seals
+from engine.store import assessments, intake, resolutions, seals
 from engine.store import statements as statement_store
 from engine.store.database import Rows
+from engine.store.resolutions import Resolution
 from engine.store.seals import Closing
 from engine.store.statements import Issued as Row
 from replay.audit.findings import Check, Finding, fails, holds
-from replay.audit.issued import Issued, Statement, issued_of, taken_up
+from replay.audit.issued import UNREADABLE, Issued, Statement, issued_of, taken_up
 from replay.audit.roots import closing_of
 
 
-def check_tables(cursor: Rows, period: Period, issued: Issued, in_period: Sequence[Entry]) -> Iterator[Finding]:
-    """`in_period` are the entries of all that was issued in the period."""
+def readable(period: Period, check: Check, find: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    """What `find` finds in the tables, or that it cannot read them: they may have lost, or hold otherwise, whatever they should."""
+    try:
+        return list(find())
+    except UNREADABLE as error:
+        why = str(error)[:120] or type(error).__name__
+        sentence = (
+            f"the tables do not hold together, so that this cannot be checked ({why}); settle rebuild makes them anew"
+        )
+        return [fails("", str(period), check, sentence)]
+
+
+def check_tables(
+    cursor: Rows, period: Period, issued: Issued, in_period: Sequence[Entry], resolved: Sequence[Resolution]
+) -> Iterator[Finding]:
+    """`in_period` are the entries of all that was issued in the period, `resolved` what the log's discrepancies came to."""
     name = str(period)
     every = issued_of(period, in_period)
     logged = [*every.statements, *every.cited_statements]
@@ -43,8 +60,10 @@ def check_tables(cursor: Rows, period: Period, issued: Issued, in_period: Sequen
     for key in rows.keys() - seen:
         sentence = f"the table of statements has version {key[2]} of {key[1]}, and the log has no such event"
         yield fails(key[0], key[1], Check.tables, sentence)
+    yield from _taken_up(cursor, [row for row in rows.values() if row.version > 1])
+    yield from _resolved(cursor, name, resolved)
     yield from _resolutions(cursor, period, issued)
-    yield from _scores(cursor, name, every)
+    yield from _scores(cursor, name, every, issued)
     yield from _closings(cursor, name, issued)
 
 
@@ -71,6 +90,46 @@ def _statement(
     return holds(each.contract, each.name, Check.tables, "its row in the table of statements says what the log says")
 
 
+def _taken_up(cursor: Rows, restated: Iterable[Row]) -> Iterator[Finding]:
+    """That each adjustment which a row says was taken up is on that statement: it would be on none else."""
+    takers: dict[str, list[Row]] = {}
+    for row in restated:
+        if row.taken_by is not None:
+            takers.setdefault(row.taken_by, []).append(row)
+    for taker, own in takers.items():
+        said = {each.contract: each.statement for each in statement_store.of_period(cursor, taker) if each.version == 1}
+        for row in own:
+            if row.adjustment not in _adjustments(said.get(row.contract)):
+                sentence = (
+                    f"the table of statements says that {taker} took up its adjustment, and it is not on that statement"
+                )
+                yield fails(row.contract, f"{row.period} version {row.version}", Check.tables, sentence)
+
+
+def _adjustments(statement: str | None) -> list[str]:
+    return (
+        []
+        if statement is None
+        else [canonical(each).decode() for each in msgspec.json.decode(statement)["adjustments"]]
+    )
+
+
+def _resolved(cursor: Rows, name: str, resolved: Sequence[Resolution]) -> Iterator[Finding]:
+    """That the table has all that resolved discrepancies of any period: one that it lost would be on no statement."""
+    logged = set(resolved)
+    rows = resolutions.every(cursor)
+    for each in sorted({row._replace(taken_by=None) for row in rows} ^ logged):
+        sentence = f"the table of resolutions does not say what the log says at position {each.position}"
+        yield fails(each.contract, each.period, Check.tables, f"{sentence}; settle rebuild makes it anew")
+    for taker in sorted({row.taken_by for row in rows if row.period == name and row.taken_by}):
+        own = [row for row in rows if row.period == name and row.taken_by == taker]
+        said = {each.contract: each.statement for each in statement_store.of_period(cursor, taker) if each.version == 1}
+        for row in own:
+            if row.adjustment not in _adjustments(said.get(row.contract)):
+                sentence = f"the table of resolutions says that {taker} took it up, and it is not on that statement"
+                yield fails(row.contract, name, Check.tables, sentence)
+
+
 def _resolutions(cursor: Rows, period: Period, issued: Issued) -> Iterator[Finding]:
     """That each resolution which waited for a statement is on it, and the table says so."""
     name = str(period)
@@ -92,11 +151,14 @@ def _resolutions(cursor: Rows, period: Period, issued: Issued) -> Iterator[Findi
             yield holds(each.contract, each.name, Check.tables, f"{len(said)} resolutions are on it, and on no other")
 
 
-def _scores(cursor: Rows, name: str, every: Issued) -> Iterator[Finding]:
+def _scores(cursor: Rows, name: str, every: Issued, issued: Issued) -> Iterator[Finding]:
+    closings = assessments.closings(cursor, name)
     rows = {row.own_position: row for row in assessments.of_period(cursor, name)}
     for each in every.scores:
-        row = rows.pop(each.entry.position, None)
-        if row != score_row(each.event, each.entry.position):
+        position = each.entry.position
+        row = rows.pop(position, None)
+        said = (score_row(each.event, position), closing_of(issued, position) or None)
+        if (row, closings.get(position)) != said:
             sentence = "the table of scores says something else than the log"
             yield fails(each.event.partner, each.name, Check.tables, sentence)
     for row in rows.values():
@@ -113,8 +175,10 @@ def _closings(cursor: Rows, name: str, issued: Issued) -> Iterator[Finding]:
         yield holds("", name, Check.tables, f"{len(logged)} closings are as the log says")
 
 
-def check_intake(cursor: Rows) -> Finding:
-    """That every message consumed ended as something, and the log holds what was recorded, and no more."""
+def check_intake(cursor: Rows) -> Iterator[Finding]:
+    """That every message consumed ended as something, that the log holds what was recorded, and no more, and that the identity of
+    each is kept: one that is lost would be recorded twice.
+    """
     found = balance(cursor)
     if not found.balanced:
         sentence = (
@@ -122,5 +186,15 @@ def check_intake(cursor: Rows) -> Finding:
             f"{found.position}, and {found.total.recorded} recorded, {found.recycled} recycled and {found.issued} issued "
             "events should be in it"
         )
-        return fails("", "", Check.intake, sentence)
-    return holds("", "", Check.intake, f"{found.consumed} messages consumed and {found.position} events balance")
+        yield fails("", "", Check.intake, sentence)
+    identities, without_event = intake.identities(cursor)
+    known = found.position - found.issued + without_event
+    if identities != known:
+        sentence = (
+            f"{identities} identities are kept of {known} messages that were recorded, or are in suspense: what repeats one that "
+            "is missing would be counted twice"
+        )
+        yield fails("", "", Check.intake, sentence)
+    if found.balanced and identities == known:
+        sentence = f"{found.consumed} messages consumed and {found.position} events balance, each known by its identity"
+        yield holds("", "", Check.intake, sentence)

@@ -14,15 +14,15 @@ _VERSIONS = frozenset({StatementClosed.NAME, StatementRestated.NAME})
 
 
 class Walk:
-    """Hand in all entries of the log with `add`, then ask for the findings. `kept` is the chain as it is stored.
+    """Hand in all entries of the log with `add`, then ask for the findings. `kept` is the chain as it is stored, if it is.
 
     `heads` are those of the chain at the positions that are asked for.
     """
 
-    def __init__(self, kept: Chain, asked: frozenset[int] = frozenset()) -> None:
+    def __init__(self, kept: Chain | None, asked: frozenset[int] = frozenset()) -> None:
         self.heads: dict[int, str] = {}
         self._asked = asked
-        self._kept = kept
+        self._kept = kept or Chain()
         self._chain = Chain()
         self._next = 1
         self._versions: dict[bytes, int] = {}
@@ -31,6 +31,8 @@ class Walk:
         self._closings = 0
         self._broken: tuple[int, str] | None = None
         self._told: list[Finding] = []
+        if kept is None:
+            self._fail("the chain as it is stored is gone; settle rebuild makes it anew")
         # By the position of each version of a statement, where the last event before it is that was not issued with it.
         self._before: dict[int, int] = {}
         self._issuing, self._foreign = "", 0

@@ -67,6 +67,8 @@ BAD: list[tuple[bytes, str]] = [
     (altered("type", "statement.closed"), "type 'statement.closed' is none that is taken in"),
     (altered("time", "2026-10-03T08:15:02"), "time: the time has no zone"),
     (altered("time", "0001-01-01T00:00:00Z"), "time: should be greater than or equal to 1970"),
+    (altered("time", "0001-01-01T00:00:00+14:00"), "time: should be greater than or equal to 1970"),
+    (altered("time", "9999-12-31T23:59:59-14:00"), "time: should be less than 2100"),
     (altered("time", "9999-12-31T23:59:59Z"), "time: should be less than 2100"),
     (altered("time", "yesterday"), "time"),
     (altered("time", 1_700_000_000), "time"),

@@ -14,9 +14,11 @@ from replay.archive.writing import seal
 from replay.audit import auditing
 from replay.audit.auditing import NothingIssued, audit
 from replay.audit.findings import Check
+from replay.restate import restate
 from tests.replay import audited as histories
 from tests.replay.audited import SCENARIOS, Audited, audited, new_store
 from tests.replay.test_restate import NOW, close, simple
+from tests.settlement import test_notes as notes
 from tests.settlement.test_chains import DECEMBER, NOVEMBER, OCTOBER, charge
 from tests.settlement.test_recording import store, take
 
@@ -69,7 +71,7 @@ def kept(postgres: str) -> Iterator[Store]:
         yield opened
 
 
-TABLES = ("log", "batches", "statements", "closings", "chain", "intake")
+TABLES = ("log", "batches", "statements", "closings", "chain", "intake", "identities", "journal")
 
 
 @pytest.fixture
@@ -155,6 +157,26 @@ TAMPERED = {
         "UPDATE statements SET taken_by = NULL WHERE period = '2026-10' AND version = 2",
         [("C-1", Check.tables, "another taken_by than the log")],
     ),
+    "the day of a posting": (
+        "UPDATE journal SET day = day - 400 WHERE account = 'accrued shares' AND day = '2026-12-31'",
+        [("C-1", Check.journal, "does not say what the statement means")],
+    ),
+    "whose a posting is": (
+        "UPDATE journal SET contract = 'C-9' WHERE account = 'accrued shares' AND day = '2026-12-31'",
+        [("C-1", Check.journal, "does not say what the statement means")],
+    ),
+    "an entry that nobody made": (
+        """INSERT INTO journal SELECT 1, line, 1, day, contract, period, 'paid', account, party, amount, currency
+        FROM journal WHERE day = '2026-12-31'""",
+        [("", Check.journal, "has an entry at position 1, where the log has nothing that means one")],
+    ),
+    "an identity that is gone": (
+        "DELETE FROM settle.identities WHERE identity = (SELECT identity FROM settle.identities LIMIT 1)",
+        [("", Check.intake, "would be counted twice")],
+    ),
+    "the chain that is gone": (
+        "DELETE FROM chain", [("", Check.chain, "the chain as it is stored is gone")],
+    ),
     "a row that is gone": (
         "DELETE FROM statements WHERE period = '2026-12'",
         [("C-1", Check.tables, "no such row"), ("", Check.intake, "should be in it")],
@@ -208,6 +230,7 @@ def test_where_the_log_was_tampered_with_is_told_by_the_closings_around_it(tampe
     [
         ("UPDATE scores SET grade = 'C' WHERE partner = 'P-2'", "the table of scores says something else"),
         ("DELETE FROM scores WHERE partner = 'P-2'", "the table of scores says something else"),
+        ("UPDATE scores SET closing = NULL WHERE partner = 'P-2'", "the table of scores says something else"),
         ("UPDATE scores SET own_position = own_position + 1000 WHERE partner = 'P-2'", "the log has no such event"),
     ],
 )
@@ -217,6 +240,50 @@ def test_the_scores_that_people_read_are_those_of_the_log(store: Store, sql: str
         cursor.execute(sql)
     failed = audit(store, OCTOBER).failed
     assert [each for each in failed if (each.contract, each.check) == ("P-2", Check.tables) and words in each.sentence]
+
+
+@pytest.mark.parametrize(
+    ("sql", "check", "words"),
+    [
+        ("DELETE FROM statements WHERE version = 1", Check.tables, "the table of statements has no such row"),
+        ("UPDATE statements SET statement = '{' WHERE version = 1", Check.journal, "the tables do not hold together"),
+        ("DELETE FROM rulebook_versions", Check.journal, "settle rebuild makes them anew"),
+        ("UPDATE statements SET taken_by = '2026-11' WHERE version = 2", Check.tables, "is not on that statement"),
+    ],
+)
+def test_tables_that_have_lost_or_hide_something_stop_no_audit(
+    store: Store, sql: str, check: Check, words: str
+) -> None:
+    """Version 2 of October waits for its statement: hidden from that, it would never be paid."""
+    simple(store, charge("1", "100", 10))
+    close(store, OCTOBER)
+    take(store, charge("late", "7", 10))
+    restate(store, NOW)
+    assert audit(store, OCTOBER).failed == []
+    with store.writing() as cursor:
+        cursor.execute(sql)
+    assert [each for each in audit(store, OCTOBER).failed if each.check is check and words in each.sentence]
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("DELETE FROM resolutions", "does not say what the log says"),
+        ('UPDATE resolutions SET "end" = "end" + 365', "does not say what the log says"),
+        ("UPDATE resolutions SET taken_by = '2026-11'", "it is not on that statement"),
+        (
+            "UPDATE journal SET amount = 2 * amount WHERE reference = 'discrepancy on net'",
+            "what discrepancy.resolved at",
+        ),
+        ("DELETE FROM journal WHERE reference = 'discrepancy on net'", "what discrepancy.resolved at"),
+    ],
+)
+def test_what_resolved_a_discrepancy_waits_as_the_log_says(store: Store, sql: str, words: str) -> None:
+    notes.disputed(store)
+    assert audit(store, OCTOBER).failed == []
+    with store.writing() as cursor:
+        cursor.execute(sql)
+    assert [each for each in audit(store, OCTOBER).failed if words in each.sentence]
 
 
 def test_a_statement_that_left_out_what_came_last_is_named(tamper: Callable[[str], Store]) -> None:
