@@ -10,13 +10,11 @@ from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 from pydantic.config import JsonDict
 
 from engine.money import CURRENCIES
-from engine.period import Period
+from engine.period import YEAR_END, YEAR_MIN, Period
 
 TEXT_LENGTH_MAX = 256
 ATTRIBUTES_MAX = 32
 RULEBOOK_LENGTH_MAX = 262_144
-# Polars, which decides what day it is in a time zone, knows the changes of clocks up to the end of 2099.
-YEAR_MIN, YEAR_END = 1970, 2100
 
 # No control characters: they have no place in a name, PostgreSQL cannot keep NUL, and terminals obey some of them.
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"

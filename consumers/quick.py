@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.fields import ATTRIBUTES_MAX, INTEGER_MAX, OWN_AMOUNTS, TEXT_LENGTH_MAX, YEAR_END, YEAR_MIN
+from consumers.fields import ATTRIBUTES_MAX, INTEGER_MAX, OWN_AMOUNTS, TEXT_LENGTH_MAX
 from engine import events
 from engine.money import CURRENCIES, MICROS, micros_of
+from engine.period import YEAR_END, YEAR_MIN
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_LENGTH_MAX)]
 _Number = Annotated[str, msgspec.Meta(max_length=20)] | Annotated[int, msgspec.Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]

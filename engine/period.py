@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+# Polars, which decides what day it is in a time zone, knows the changes of clocks up to the end of 2099.
+YEAR_MIN, YEAR_END = 1970, 2100
+
 
 class Calendar(StrEnum):
     """How a contract cuts time into periods. Weeks are those of ISO 8601: they begin on Monday."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from engine.money import WORKING_DIGITS
+from engine.period import YEAR_END, YEAR_MIN
 
 NAME_LENGTH_MAX = 80
 _SHOWN_MAX = 60
@@ -91,14 +92,17 @@ def part(fraction: Fraction) -> str:
 
 
 def day(value: object) -> date:
-    """The day that 2017-01-31 names; raises Unreadable."""
-    if isinstance(value, date):
-        return value
+    """The day that 2017-01-31 names, in a year that periods can be of; raises Unreadable."""
+    found = value if isinstance(value, date) else None
     try:
         if isinstance(value, str) and _DATE.fullmatch(value):
-            return date.fromisoformat(value)
+            found = date.fromisoformat(value)
     except ValueError:
         pass
+    if found is not None and not YEAR_MIN <= found.year < YEAR_END:
+        raise Unreadable(f"{found} is not from {YEAR_MIN} to {YEAR_END - 1}", "name a day within")
+    if found is not None:
+        return found
     raise Unreadable(f"{quoted(value)} is not a day of the calendar", "write year-month-day, such as 2017-01-31")
 
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.fields import YEAR_END, YEAR_MIN
-from engine.period import Calendar, Period, UnreadablePeriod, located
+from engine.period import YEAR_END, YEAR_MIN, Calendar, Period, UnreadablePeriod, located
 
 days = st.dates(date(1970, 1, 1), date(2099, 12, 31))
 calendars = st.sampled_from(Calendar)
