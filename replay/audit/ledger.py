@@ -13,6 +13,7 @@ from engine.events import (
     DiscrepancyResolved,
     StatementClosed,
     StatementInvoiced,
+    StatementInvoiceWithdrawn,
     StatementPaid,
     StatementPublished,
     StatementRestated,
@@ -34,7 +35,15 @@ from replay.audit.issued import UNREADABLE
 Booked = AdvancePaid | DepositPaid | DepositReturned | DiscrepancyResolved
 _BOOKED = frozenset(each.NAME for each in (AdvancePaid, DepositPaid, DepositReturned, DiscrepancyResolved))
 _WITH_PERIOD = frozenset(
-    each.NAME for each in (StatementClosed, StatementRestated, StatementPublished, StatementInvoiced, StatementPaid)
+    each.NAME
+    for each in (
+        StatementClosed,
+        StatementRestated,
+        StatementPublished,
+        StatementInvoiced,
+        StatementInvoiceWithdrawn,
+        StatementPaid,
+    )
 )
 
 
