@@ -10,7 +10,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from consumers.fields import Text, Time
 from consumers.wire import (
@@ -58,5 +58,6 @@ MESSAGES: tuple[Any, ...] = tuple(
 )
 # The discriminator makes an unknown type one sentence, not one for each.
 READER: TypeAdapter[Message[str, Data]] = TypeAdapter(
-    Annotated[reduce(or_, MESSAGES), Field(discriminator="type")]  # type: ignore[arg-type] # likewise
+    Annotated[reduce(or_, MESSAGES), Field(discriminator="type")],  # type: ignore[arg-type] # likewise
+    config=ConfigDict(defer_build=True),
 )

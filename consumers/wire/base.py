@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Data(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class Told(Data):
