@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -75,3 +77,7 @@ def test_the_demo_of_replay_corrects_february_and_proves_it(settle: Settle) -> N
     assert told["audit"]["ok"]
     assert told["verified"]
     assert told["pack"]["root"] == told["statement"]["root"]
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"settle audit 2018-01\)\n\n checked +holds +fails\n((?: \S.*\n)+)", readme)
+    assert shown, "the README shows what the audit of the demo checked"
+    assert re.findall(r"^ (\S.*?)  ", shown[1], re.MULTILINE) == list(told["audit"]["checked"])
