@@ -132,7 +132,7 @@ def _send(store: Store, data: dict[str, Any]) -> None:
     }
     with store.writing() as cursor:
         intake.ensure(cursor, _CHANNEL, [(0, 0)])
-    delivered = Message(_CHANNEL, 0, 0, None, decode(msgspec.json.encode(message)))
+    delivered = Message(_CHANNEL, 0, 0, None, decode(msgspec.json.encode(message), own=True))
     result = ingest(store, [Slice(_CHANNEL, 0, None, 1)], [delivered], clock)
     if result.counts.recorded != 1:
         with store.reading() as cursor:

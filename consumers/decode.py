@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, TzInfo
 
 from consumers import personal, wire
-from consumers.fields import TEXT_LENGTH_MAX
+from consumers.fields import OWN_SOURCE, TEXT_LENGTH_MAX, is_own
 from consumers.personal import DoesNotOpen, NoKey, Seal
 from consumers.quick import quick
 from consumers.wire.base import Data, Part, Told
@@ -33,6 +33,7 @@ from consumers.wire.billing import (
 )
 from consumers.wire.partners import Personal
 from engine import events
+from engine.aggregates.refusal import Refused
 from engine.money import MICROS, micros_of, plain
 from engine.settlement.recording import Readable, Unreadable
 
@@ -41,12 +42,19 @@ _UTC = TzInfo(0)
 _NAMES = {name: b"\0" + name.encode() + b"\0" for name in events.BY_NAME}
 
 
+class ReservedSource(Refused):
+    """It comes from outside, under a source of the engine's own: what the engine records could be taken for its repeat."""
+
+    code = "reserved-source"
+
+
 def decode(
-    raw: bytes | None, headers: Mapping[str, bytes] | None = None, seal: Seal | None = None
+    raw: bytes | None, headers: Mapping[str, bytes] | None = None, seal: Seal | None = None, *, own: bool = False
 ) -> Readable | Unreadable:
     """A CloudEvent in structured mode, or in binary mode where `headers` has `ce_type` (Kafka protocol binding).
 
-    `seal` seals personal fields; without it such messages are unreadable. The `raw` of what is returned never shows any.
+    `seal` seals personal fields; without it such messages are unreadable. The `raw` of what is returned never shows any. Only the
+    engine's `own` messages, and those that were judged when they came, may have a source of its own.
     """
     if raw is None:
         return Unreadable(b"", "the message has no value (a Kafka tombstone); nothing can be recorded from it")
@@ -58,10 +66,12 @@ def decode(
     if event is None:
         try:
             message = wire.READER.validate_json(_structured(raw, headers) if in_binary_mode and headers else raw)
+            if is_own(message.source) and not own:
+                raise _reserved()  # before anything is sealed, which would make a key under its identity
             if isinstance(message.data, Personal):
                 return _sealed(message, seal)
             event = _event(message)
-        except (ValueError, NoKey, DoesNotOpen) as error:
+        except (ValueError, NoKey, DoesNotOpen, ReservedSource) as error:
             return _unreadable(raw, headers, error)
     state = events.encoded(event)
     return Readable(raw, event, state, *hashes(event, state))
@@ -76,12 +86,20 @@ def _sealed(message: wire.Message[str, Data], seal: Seal | None) -> Readable:
     return Readable(personal.as_kept(event), event, state, hashes(event, state)[0], content)
 
 
+def _reserved() -> ReservedSource:
+    return ReservedSource(
+        f"source: {OWN_SOURCE}, and whatever begins with {OWN_SOURCE}/, is the engine's own, so nothing is taken in under it; send it "
+        "under a source of the sender's"
+    )
+
+
 def _unreadable(raw: bytes, headers: Mapping[str, bytes] | None, error: Exception) -> Unreadable:
     problems = error.errors(include_url=False, include_context=False) if isinstance(error, ValidationError) else None
+    code = error.code if isinstance(error, ReservedSource) else "unreadable"
     if not personal.may_hold(raw, headers) and not isinstance(error, (NoKey, DoesNotOpen)):
-        return Unreadable(raw, f"{error}" if problems is None else _sentence(problems))
+        return Unreadable(raw, f"{error}" if problems is None else _sentence(problems), code)
     said = f"{error}" if problems is None else personal.sentence(problems)
-    return Unreadable(personal.withheld(raw, headers), said)
+    return Unreadable(personal.withheld(raw, headers), said, code)
 
 
 def read_by_models(raw: bytes) -> events.Event:
