@@ -34,6 +34,7 @@ from consumers.wire.billing import (
 from consumers.wire.partners import Personal
 from engine import events
 from engine.aggregates.refusal import Refused
+from engine.language.words import printable
 from engine.money import MICROS, micros_of, plain
 from engine.settlement.recording import Readable, Unreadable
 
@@ -124,12 +125,19 @@ def _structured(raw: bytes, headers: Mapping[str, bytes]) -> bytes:
     try:
         # One whole JSON value, before it is set into an envelope: else its end could add attributes of its own.
         msgspec.json.decode(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the data is not JSON: {error}") from error
     envelope: dict[str, object] = {
-        key.removeprefix("ce_"): value.decode() for key, value in headers.items() if key.startswith("ce_")
+        key.removeprefix("ce_"): _text(key, value) for key, value in headers.items() if key.startswith("ce_")
     }
     return msgspec.json.encode(envelope | {"data": msgspec.Raw(raw)})
+
+
+def _text(header: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"the header {printable(header)} is not UTF-8") from None
 
 
 def _utc(time: datetime) -> datetime:
@@ -224,6 +232,7 @@ _SENTENCES = {
 }
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SIX = "12 digits before and 6 after the point"
 _LIMITS = {
     "amount": f"{_SIX}, and not negative for money (send billing.refunded)",
@@ -244,7 +253,7 @@ def _sentence(errors: list[ErrorDetails]) -> str:
     """At most five problems, each with the place where it is."""
     told: dict[str, str] = {}
     for error in errors:
-        place = ".".join(str(part) for part in error["loc"] if part not in _TAGS)
+        place = ".".join(printable(str(part)) for part in error["loc"] if part not in _TAGS)
         told.setdefault(place, _problem(place, error))
     problems = list(told.values())
     more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""  # noqa: PLR2004
@@ -257,7 +266,10 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
     name = place.rpartition(".")[2]
     match error["type"]:
         case "json_invalid":
-            return f"the message is not JSON: {error['msg'].removeprefix('Invalid JSON: ')}"
+            marked = (
+                "it begins with a byte order mark; send it without" if error["input"][:3] == _BYTE_ORDER_MARK else ""
+            )
+            return f"the message is not JSON: {marked or error['msg'].removeprefix('Invalid JSON: ')}"
         case "dict_type" if not place:
             return "the message is not a JSON object"
         case "union_tag_invalid":
@@ -265,7 +277,7 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
         case "union_tag_not_found":
             return "type is missing"
         case "extra_forbidden":
-            return f"{place[:80]}: unknown field"
+            return f"{place}: unknown field"
         case "missing":
             return f"{place}: is missing"
         case "literal_error" if name in {"currency", "base", "quote"}:

@@ -120,7 +120,8 @@ def quick(raw: bytes) -> events.StreamedEvent | None:
     try:
         message = _decode(raw)
         return _event(message, raw)
-    except (ValueError, OverflowError):  # msgspec's own errors among them, and times that in UTC are in no year
+    # msgspec's own errors among them; times that in UTC are in no year; what is nested without end.
+    except (ValueError, OverflowError, RecursionError):
         return None
 
 
