@@ -14,6 +14,7 @@ from console.rulebook_files import read, read_sound
 from console.session import JSON, clock, opened, out, print_json, refuse, user
 from consumers.decode import decode
 from consumers.ingest import ingest
+from engine.aggregates.persons import same_person
 from engine.aggregates.rulebook import Version
 from engine.rules.check import Checked, check
 from engine.settlement.recording import Message, Slice
@@ -101,7 +102,7 @@ def publish(
                     f"this one the number {book.version + 1}, or the next free one"
                 )
         else:
-            if compared is not None and approved_by in {None, by or user()}:
+            if compared is not None and (approved_by is None or same_person(approved_by, by or user())):
                 refuse(
                     f"{name} reaches into closed periods (they are closed up to {closed_to}), and that takes an approver other "
                     f"than its author: settle rulebook publish {file} --approved-by WHO"
@@ -132,7 +133,7 @@ def _send(store: Store, data: dict[str, Any]) -> None:
     }
     with store.writing() as cursor:
         intake.ensure(cursor, _CHANNEL, [(0, 0)])
-    delivered = Message(_CHANNEL, 0, 0, None, decode(msgspec.json.encode(message)))
+    delivered = Message(_CHANNEL, 0, 0, None, decode(msgspec.json.encode(message), own=True))
     result = ingest(store, [Slice(_CHANNEL, 0, None, 1)], [delivered], clock)
     if result.counts.recorded != 1:
         with store.reading() as cursor:

@@ -60,7 +60,7 @@ def _read(asked: Asked, id_: str, now: datetime, seal: Seal) -> Readable:
     time = (asked.time or now).isoformat()
     data = {name: value for name, value in asked.data.items() if value is not None}
     said = {"specversion": "1.0", "id": id_, "source": SOURCE, "type": asked.type, "time": time, "data": data}
-    found = decode(msgspec.json.encode(said), None, seal)
+    found = decode(msgspec.json.encode(said), None, seal, own=True)
     if not isinstance(found, Readable):
         raise WrongCommand(found.cause.replace("data.", ""))
     return found

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, TzInfo
 
 from consumers import personal, wire
-from consumers.fields import TEXT_LENGTH_MAX
+from consumers.fields import OWN_SOURCE, TEXT_LENGTH_MAX, is_own
 from consumers.personal import DoesNotOpen, NoKey, Seal
 from consumers.quick import quick
 from consumers.wire.base import Data, Part, Told
@@ -33,6 +33,8 @@ from consumers.wire.billing import (
 )
 from consumers.wire.partners import Personal
 from engine import events
+from engine.aggregates.refusal import Refused
+from engine.language.words import printable
 from engine.money import MICROS, micros_of, plain
 from engine.settlement.recording import Readable, Unreadable
 
@@ -41,12 +43,19 @@ _UTC = TzInfo(0)
 _NAMES = {name: b"\0" + name.encode() + b"\0" for name in events.BY_NAME}
 
 
+class ReservedSource(Refused):
+    """It comes from outside, under a source of the engine's own: what the engine records could be taken for its repeat."""
+
+    code = "reserved-source"
+
+
 def decode(
-    raw: bytes | None, headers: Mapping[str, bytes] | None = None, seal: Seal | None = None
+    raw: bytes | None, headers: Mapping[str, bytes] | None = None, seal: Seal | None = None, *, own: bool = False
 ) -> Readable | Unreadable:
     """A CloudEvent in structured mode, or in binary mode where `headers` has `ce_type` (Kafka protocol binding).
 
-    `seal` seals personal fields; without it such messages are unreadable. The `raw` of what is returned never shows any.
+    `seal` seals personal fields; without it such messages are unreadable. The `raw` of what is returned never shows any. Only the
+    engine's `own` messages, and those that were judged when they came, may have a source of its own.
     """
     if raw is None:
         return Unreadable(b"", "the message has no value (a Kafka tombstone); nothing can be recorded from it")
@@ -58,10 +67,12 @@ def decode(
     if event is None:
         try:
             message = wire.READER.validate_json(_structured(raw, headers) if in_binary_mode and headers else raw)
+            if is_own(message.source) and not own:
+                raise _reserved()  # before anything is sealed, which would make a key under its identity
             if isinstance(message.data, Personal):
                 return _sealed(message, seal)
             event = _event(message)
-        except (ValueError, NoKey, DoesNotOpen) as error:
+        except (ValueError, NoKey, DoesNotOpen, ReservedSource) as error:
             return _unreadable(raw, headers, error)
     state = events.encoded(event)
     return Readable(raw, event, state, *hashes(event, state))
@@ -76,12 +87,20 @@ def _sealed(message: wire.Message[str, Data], seal: Seal | None) -> Readable:
     return Readable(personal.as_kept(event), event, state, hashes(event, state)[0], content)
 
 
+def _reserved() -> ReservedSource:
+    return ReservedSource(
+        f"source: {OWN_SOURCE}, and whatever begins with {OWN_SOURCE}/, is the engine's own, so nothing is taken in under it; send it "
+        "under a source of the sender's"
+    )
+
+
 def _unreadable(raw: bytes, headers: Mapping[str, bytes] | None, error: Exception) -> Unreadable:
     problems = error.errors(include_url=False, include_context=False) if isinstance(error, ValidationError) else None
+    code = error.code if isinstance(error, ReservedSource) else "unreadable"
     if not personal.may_hold(raw, headers) and not isinstance(error, (NoKey, DoesNotOpen)):
-        return Unreadable(raw, f"{error}" if problems is None else _sentence(problems))
+        return Unreadable(raw, f"{error}" if problems is None else _sentence(problems), code)
     said = f"{error}" if problems is None else personal.sentence(problems)
-    return Unreadable(personal.withheld(raw, headers), said)
+    return Unreadable(personal.withheld(raw, headers), said, code)
 
 
 def read_by_models(raw: bytes) -> events.Event:
@@ -106,12 +125,19 @@ def _structured(raw: bytes, headers: Mapping[str, bytes]) -> bytes:
     try:
         # One whole JSON value, before it is set into an envelope: else its end could add attributes of its own.
         msgspec.json.decode(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the data is not JSON: {error}") from error
     envelope: dict[str, object] = {
-        key.removeprefix("ce_"): value.decode() for key, value in headers.items() if key.startswith("ce_")
+        key.removeprefix("ce_"): _text(key, value) for key, value in headers.items() if key.startswith("ce_")
     }
     return msgspec.json.encode(envelope | {"data": msgspec.Raw(raw)})
+
+
+def _text(header: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"the header {printable(header)} is not UTF-8") from None
 
 
 def _utc(time: datetime) -> datetime:
@@ -206,6 +232,7 @@ _SENTENCES = {
 }
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SIX = "12 digits before and 6 after the point"
 _LIMITS = {
     "amount": f"{_SIX}, and not negative for money (send billing.refunded)",
@@ -226,7 +253,7 @@ def _sentence(errors: list[ErrorDetails]) -> str:
     """At most five problems, each with the place where it is."""
     told: dict[str, str] = {}
     for error in errors:
-        place = ".".join(str(part) for part in error["loc"] if part not in _TAGS)
+        place = ".".join(printable(str(part)) for part in error["loc"] if part not in _TAGS)
         told.setdefault(place, _problem(place, error))
     problems = list(told.values())
     more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""  # noqa: PLR2004
@@ -239,7 +266,10 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
     name = place.rpartition(".")[2]
     match error["type"]:
         case "json_invalid":
-            return f"the message is not JSON: {error['msg'].removeprefix('Invalid JSON: ')}"
+            marked = (
+                "it begins with a byte order mark; send it without" if error["input"][:3] == _BYTE_ORDER_MARK else ""
+            )
+            return f"the message is not JSON: {marked or error['msg'].removeprefix('Invalid JSON: ')}"
         case "dict_type" if not place:
             return "the message is not a JSON object"
         case "union_tag_invalid":
@@ -247,7 +277,7 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
         case "union_tag_not_found":
             return "type is missing"
         case "extra_forbidden":
-            return f"{place[:80]}: unknown field"
+            return f"{place}: unknown field"
         case "missing":
             return f"{place}: is missing"
         case "literal_error" if name in {"currency", "base", "quote"}:

@@ -19,6 +19,10 @@ RULEBOOK_LENGTH_MAX = 262_144
 # No control characters: they have no place in a name, PostgreSQL cannot keep NUL, and terminals obey some of them.
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_LENGTH_MAX, pattern=_PRINTABLE)]
+# Under `tantieme`, and whatever begins with `tantieme/`, the engine itself records and tells. The models read it; consumers.decode
+# refuses it from anybody else.
+OWN_SOURCE = "tantieme"
+Source = Annotated[Text, Field(json_schema_extra={"not": {"pattern": f"^{OWN_SOURCE}(/|$)"}})]
 RulebookText = Annotated[str, StringConstraints(min_length=1, max_length=RULEBOOK_LENGTH_MAX)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 FieldName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
@@ -53,6 +57,10 @@ Rate = (
 )
 
 _ZONES = available_timezones() - {"Factory", "localtime", "posixrules"}
+
+
+def is_own(source: str) -> bool:
+    return source == OWN_SOURCE or source.startswith(f"{OWN_SOURCE}/")
 
 
 def _known_zone(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -43,7 +44,7 @@ def ingest_file(store: Store, path: str, clock: Clock, progress: Callable[[Progr
 
     Raises UnreadableFile after taking in all that could be read; its argument says how much that was.
     """
-    channel = "file:" + ("-" if path == "-" else Path(path).name)
+    channel = "file:" + ("-" if path == "-" else os.fsencode(Path(path).name).decode(errors="backslashreplace"))
     counts = Counts()
     with _opened(path) as (blocks, place), Pipeline(store, clock) as pipeline:
         with store.writing() as cursor:

@@ -7,10 +7,38 @@ from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.record.default_records import DefaultRecordBatch
 
 MESSAGES_A_POLL = 20_000
 _CLOSE_MS = 2_000
 _SESSION_MS = 10_000
+
+
+class _Lenient(bytearray):
+    """A batch's bytes, of which texts are read whether they are UTF-8 or not."""
+
+    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401 - an index or a slice
+        found = super().__getitem__(at)
+        return _Lenient(found) if isinstance(found, bytearray) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "backslashreplace") -> str:
+        return super().decode(encoding, errors)
+
+
+_read_record = DefaultRecordBatch._read_msg  # noqa: SLF001 - nothing public reads one
+
+
+def _read_any_record(batch: Any) -> Any:  # noqa: ANN401
+    """Mends kafka-python 3.0.12: brokers take names of headers that are not UTF-8, and it would never get past the record."""
+    begin = batch._pos  # noqa: SLF001
+    try:
+        return _read_record(batch)
+    except UnicodeDecodeError:
+        batch._buffer, batch._pos = _Lenient(batch._buffer), begin  # noqa: SLF001
+        return _read_record(batch)
+
+
+DefaultRecordBatch._read_msg = _read_any_record  # noqa: SLF001
 
 
 def connected(bootstrap: str, group: str) -> Any:  # noqa: ANN401 - kafka-python has no types

@@ -38,7 +38,7 @@ def key_of(raw: bytes) -> bytes | None:
     """The contract's id, else the partner's, else the rulebook's; None where the message shows none."""
     try:
         data = _decode(raw).data
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (ValueError, RecursionError):
         return None
     named = data.contract or data.partner or data.rulebook
     return None if named is None else named.encode()

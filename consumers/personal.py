@@ -133,7 +133,7 @@ def withheld(raw: bytes, headers: Mapping[str, bytes] | None) -> bytes:
     if headers is not None and "ce_type" in headers:
         envelope = {key.removeprefix("ce_"): value.decode(errors="replace") for key, value in headers.items()}
     else:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             envelope = msgspec.json.decode(raw, type=dict[str, Any])
     found = {name: _short(envelope.get(name)) for name in ("id", "source")}
     type_ = envelope.get("type")

@@ -57,7 +57,8 @@ def _message(proposal: Proposed, final: Assessment) -> Readable:
                 "time": final.finalised,
                 "data": proposal._asdict() | {"author": final.author},
             }
-        )
+        ),
+        own=True,
     )
     assert isinstance(found, Readable), found
     return found

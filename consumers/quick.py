@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from consumers.fields import ATTRIBUTES_MAX, INTEGER_MAX, OWN_AMOUNTS, TEXT_LENGTH_MAX
+from consumers.fields import ATTRIBUTES_MAX, INTEGER_MAX, OWN_AMOUNTS, OWN_SOURCE, TEXT_LENGTH_MAX
 from engine import events
 from engine.money import CURRENCIES, MICROS, micros_of
 from engine.period import YEAR_END, YEAR_MIN
@@ -120,11 +120,14 @@ def quick(raw: bytes) -> events.StreamedEvent | None:
     try:
         message = _decode(raw)
         return _event(message, raw)
-    except (ValueError, OverflowError):  # msgspec's own errors among them, and times that in UTC are in no year
+    # msgspec's own errors among them; times that in UTC are in no year; what is nested without end.
+    except (ValueError, OverflowError, RecursionError):
         return None
 
 
 def _event(message: _Message, raw: bytes) -> events.StreamedEvent:
+    if message.source.startswith(OWN_SOURCE):
+        raise _NotQuick  # it may be one of the engine's own
     time, data = _utc(message.time, raw), message.data
     attributes = data.attributes
     if attributes:

@@ -111,6 +111,5 @@ def _forget(cursor: Rows, account: PartnerBankAccountChanged, identity: bytes) -
 
 def message_of(entry: Entry) -> Message:
     # Decoded again: what was readable when it came is readable from the same bytes.
-    return Message(
-        entry.channel, entry.partition, entry.offset, entry.headers, decode(entry.raw, entry.headers, AS_KEPT)
-    )
+    found = decode(entry.raw, entry.headers, AS_KEPT, own=True)
+    return Message(entry.channel, entry.partition, entry.offset, entry.headers, found)

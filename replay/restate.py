@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from engine.aggregates import contract as contracts
+from engine.aggregates.persons import same_person
 from engine.aggregates.refusal import Refused
 from engine.aggregates.reported import ApproverIsAuthor
 from engine.events import LatePolicy
@@ -59,7 +60,7 @@ def restate(
 
     Contracts that are settled together with a named one are restated with it. Raises ApproverIsAuthor.
     """
-    if approval is not None and approval.author == approval.approver:
+    if approval is not None and same_person(approval.author, approval.approver):
         raise ApproverIsAuthor(f"{approval.author} cannot approve what {approval.author} asks for; name somebody else")
     if not dry_run:
         sealing.catch_up(store)

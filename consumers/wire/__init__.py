@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from consumers.fields import Text, Time
+from consumers.fields import Source, Text, Time
 from consumers.wire import (
     agency,
     assessed,
@@ -38,7 +38,7 @@ class Message(Data, Generic[_Type, _Told]):
 
     specversion: Literal["1.0"]
     id: Text
-    source: Text
+    source: Source
     type: _Type
     time: Time
     datacontenttype: Literal["application/json"] | None = None

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from engine.aggregates.persons import same_person
 from engine.aggregates.relation import Aggregate, Look, NotThere, OwnApproval, WrongState, fits
 from engine.events import (
     AssessmentAppealed,
@@ -73,7 +74,7 @@ def decide(known: Assessment | None, command: ProcessCommand, look: Look) -> Pro
 
 
 def _check_persons(what: str, known: Assessment, command: AssessmentDecided) -> None:
-    if known.appealed_by in {command.author, command.approver}:
+    if any(same_person(known.appealed_by, each) for each in (command.author, command.approver)):
         raise OwnApproval(
             f"{known.appealed_by} appealed against {what}, and cannot decide or approve that; have somebody else do it, under a "
             "new id, and write this message off"

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 import msgspec
 
 from engine.aggregates.note import Note
+from engine.aggregates.persons import same_person
 from engine.aggregates.publication import due_to
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, OwnApproval, fits
@@ -130,7 +131,7 @@ def _opened(what: str, command: DiscrepancyOpened, look: Look) -> DiscrepancyOpe
 
 
 def _resolved(what: str, known: Discrepancy, command: DiscrepancyResolved, look: Look) -> DiscrepancyResolved:
-    if command.author == command.approver:
+    if same_person(command.author, command.approver):
         raise OwnApproval(
             f"{command.author} cannot approve what {command.author} resolves; have somebody else approve it, send it under a "
             "new id, and write this message off"

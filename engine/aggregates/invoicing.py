@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 import msgspec
 
 from engine.aggregates.partner import Partner, holder
+from engine.aggregates.persons import same_person
 from engine.aggregates.publication import deposit_to
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Look
@@ -135,7 +136,7 @@ def _withdrawn(what: str, known: Note, command: StatementInvoiceWithdrawn) -> St
             f"the invoice of {what} that stands has the number {known.number}, not {command.number}; if that one is meant, "
             "withdraw it under a new id, and write this message off"
         )
-    if command.author == known.invoiced_by:
+    if same_person(command.author, known.invoiced_by):
         raise OwnInvoice(
             f"{command.author} recorded invoice {known.number} of {what} and cannot withdraw it; have somebody else do it under "
             "a new id, and write this message off"

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import msgspec
 
 from engine.aggregates import invoicing
+from engine.aggregates.persons import same_person
 from engine.aggregates.publication import BeforeLastStep, published
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, Look, NotThere, fits
@@ -187,7 +188,7 @@ def _confirmed(what: str, known: Note, command: StatementConfirmed, day: date, l
         if known.dispute_until is None or day <= known.dispute_until:
             until = f"up to {known.dispute_until}" if known.dispute_until else "without end: no calendar sets one"
             raise NotByDefault(f"{what} may be disputed {until}, so it is not confirmed by default on {day}")
-    elif command.author == known.publisher:
+    elif same_person(command.author, known.publisher):
         raise OwnConfirmation(
             f"{command.author} published {what} and cannot confirm it for the partner; have somebody else do it under a new id, "
             "and write this message off"

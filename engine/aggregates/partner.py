@@ -9,6 +9,7 @@ import msgspec
 
 from engine.aggregates import bank_account
 from engine.aggregates.bank_account import Proposal
+from engine.aggregates.persons import same_person
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import Aggregate, AlreadyThere, Look, NotThere, OwnApproval, WrongState
 from engine.events import (
@@ -210,7 +211,7 @@ def _check_proposed(known: Partner, command: PartnerBankAccountApproved | Partne
             f"which is {known.changes} ({known.proposed.masked}); look at that one, approve it under a new id, and write this "
             "message off"
         )
-    if command.approver == known.proposed.author:
+    if same_person(command.approver, known.proposed.author):
         raise OwnApproval(
             f"{command.approver} proposed bank account {known.proposed.masked} of partner {known.partner} and cannot approve "
             "it; have somebody else approve it under a new id, and write this message off"

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from engine.aggregates.persons import same_person
 from engine.aggregates.refusal import Refused
 from engine.events import Event
 
@@ -113,7 +114,7 @@ class OwnApproval(Refused):
 
 def check_other(asked: str, author: str | None, approver: str | None) -> None:
     """`asked` is what was asked for up to, and without, its author's name. Raises OwnApproval."""
-    if approver is not None and approver == author:
+    if same_person(approver, author):
         raise OwnApproval(
             f"{asked} {author}, who cannot approve it; have somebody else do so under a new id, and write this message off"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from engine.aggregates.contract import Contract, OtherCurrency, UnknownContract, UnknownPartner
+from engine.aggregates.persons import same_person
 from engine.aggregates.refusal import Refused
 from engine.events import (
     AssessmentDecided,
@@ -52,7 +53,7 @@ def decide(command: ReportedEvent, surroundings: Surroundings) -> tuple[Reported
     if command.contract is not None:
         _check_contract(command, command.contract, surroundings.contract)
     approved = (PointsAdjusted, AssessmentOverridden, AssessmentDecided, PartnerMerged)
-    if isinstance(command, approved) and command.author == command.approver:
+    if isinstance(command, approved) and same_person(command.author, command.approver):
         raise ApproverIsAuthor(
             f"{command.author} cannot approve what {command.author} wrote; have somebody else approve it, send it under a "
             "new id, and write this message off"

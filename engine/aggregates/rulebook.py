@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple, assert_never
 
+from engine.aggregates.persons import same_person
 from engine.aggregates.refusal import Refused
 from engine.events import RulebookEvent, RulebookPublished
 from engine.facts import Grain
@@ -86,7 +87,8 @@ def decide(
         raise CurrencyChanged(
             f"{name} settles in {published[-1].currency}; a rulebook in {version.currency} needs a name of its own"
         )
-    approved = None not in {command.author, command.approver} and command.author != command.approver
+    named = None not in {command.author, command.approver}
+    approved = named and not same_person(command.author, command.approver)
     if closed_to is not None and version.valid_from < closed_to and not approved:
         raise NotApproved(
             f"statements under {name} are closed up to {closed_to}, and version {command.version} would be valid from "

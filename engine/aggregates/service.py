@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from engine.aggregates.contract import Contract, leave
+from engine.aggregates.persons import same_person
 from engine.aggregates.refusal import Refused
 from engine.aggregates.relation import (
     Aggregate,
@@ -195,7 +196,7 @@ def _check_proposal(what: str, known: Service, command: ServiceCommand) -> None:
             )
         case ServiceSuspensionRejected() if known.proposed is None:
             raise NotThere(f"nobody proposes that {what} be suspended; write this message off")
-        case ServiceSuspended() if known.proposed is not None and known.proposed.author == command.author:
+        case ServiceSuspended() if known.proposed is not None and same_person(known.proposed.author, command.author):
             raise OwnApproval(
                 f"{command.author} proposed that {what} be suspended and cannot confirm it; have somebody else do so under a "
                 "new id, and write this message off"

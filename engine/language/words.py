@@ -37,6 +37,12 @@ def quoted(value: object) -> str:
     return text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 3]}..."
 
 
+def printable(name: str) -> str:
+    """A name that may be anything as a message shows it: whatever does not print is escaped, and it is cut where it is long."""
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:80])
+    return escaped[:80]
+
+
 def number(value: object) -> Decimal:
     """The exact number that `60%`, `0.05` or `10000` states: `number("60%") == Decimal("0.6")`.
 

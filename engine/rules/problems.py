@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from engine.language.words import printable
+
 Path = tuple[str | int, ...]
 PROBLEMS_MAX = 100
 
@@ -32,7 +34,7 @@ def field_of(path: Path) -> str:
     """The path as a person writes it: `waterfall[1].tiers.bands[2]`; lists count from 0."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part[:80]}" if text else part[:80]
+        text += f"[{part}]" if isinstance(part, int) else f".{printable(part)}" if text else printable(part)
     return text
 
 

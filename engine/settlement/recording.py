@@ -39,10 +39,11 @@ ERASED = bytes(16)
 
 
 class Unreadable(msgspec.Struct, frozen=True, gc=False):
-    """Bytes that are no event. `cause` says what is wrong with them and where."""
+    """Bytes that are no event, or none that may come from there. `cause` says what is wrong with them and where."""
 
     raw: bytes
     cause: str
+    code: str = "unreadable"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -190,7 +191,7 @@ def _told_apart(cursor: Rows, messages: Sequence[Message], contents: dict[bytes,
         match found:
             case Unreadable():
                 told.ended[seq] = "rejected"
-                told.kept[seq] = _kept(message, Refusal(seq, "unreadable", found.cause, None))
+                told.kept[seq] = _kept(message, Refusal(seq, found.code, found.cause, None))
             case Readable() if found.identity not in contents:
                 contents[found.identity] = found.content
                 told.fresh.append((seq, found))

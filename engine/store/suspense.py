@@ -73,7 +73,7 @@ def keep(cursor: Rows, messages: Sequence[Kept], received_at: datetime) -> None:
                     m.channel,
                     m.partition,
                     m.offset,
-                    None if m.headers is None else json.dumps({k: v.hex() for k, v in m.headers.items()}),
+                    None if m.headers is None else _headers_text(m.headers),
                     m.raw[:RAW_BYTES_MAX],
                     len(m.raw),
                     None if m.identity is None else m.identity.hex(),
@@ -81,6 +81,11 @@ def keep(cursor: Rows, messages: Sequence[Kept], received_at: datetime) -> None:
                     received_at,
                 )
             )
+
+
+def _headers_text(headers: Mapping[str, bytes]) -> str:
+    # PostgreSQL cannot keep NUL, which Kafka takes in a header's name.
+    return json.dumps({name.replace("\0", "\ufffd"): value.hex() for name, value in headers.items()})
 
 
 def conflicting(cursor: Rows, identity: bytes, content: bytes) -> bool:

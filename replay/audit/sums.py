@@ -107,7 +107,7 @@ def _resolution(basis: Basis, each: Statement, made: dict[str, Any], seen: dict[
         pass
     elif event is None or canonical(made) != canonical(resolution(event)):
         wrong = f"{what} is not what its event says" if event else f"{what} is of no event"
-    elif event.author == event.approver:
+    elif event.author == event.approver:  # as written; spellings are judged once, when it is decided
         wrong = f"{what} was approved by {event.author}, who wrote it"
     elif position > each.position or Period.parse(event.period).end > each.period.first:
         wrong = f"{what} was not waiting for this statement"

@@ -296,6 +296,30 @@ def test_whoever_has_both_keys_seals_and_erases_all_through_it(filled: Store, wo
     assert opens(filled, OTHER) == ALL - {"c3"} | {"c10"}
 
 
+def test_whoever_has_the_key_of_before_alone_makes_no_key_under_it_however_they_meet(
+    filled: Store, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = worker(KEY, OTHER)
+    assert line(process) == "2 11"
+    monkeypatch.delenv("SETTLE_SECRET_KEY_NEW")
+    with ThreadPoolExecutor(1) as threads:
+        # It has found no key for the contact, and waits to make one.
+        made = threads.submit(take, filled, contact("more", contact="c10"))
+        with filled.reading() as cursor:
+            while not cursor.execute(
+                "SELECT FROM pg_locks WHERE relation = 'settle.data_keys'::regclass AND NOT granted"
+            ).fetchall():
+                pass
+        for _ in range(6):
+            go_on(process)
+        assert made.result() == Counts(rejected=1)
+    assert "c10" not in {row[2] for row in wrapped(filled)}
+    # Nothing of it was kept, so that whoever has the new key takes it in.
+    monkeypatch.setenv("SETTLE_SECRET_KEY", OTHER)
+    assert take(filled, contact("more", contact="c10")) == Counts(recorded=1)
+    assert opens(filled, OTHER) == ALL | {"c10"}
+
+
 def test_a_key_that_was_being_made_when_it_began_is_exchanged_too(filled: Store) -> None:
     name = data_keys.of_contact("P-1", "c10")
     with ThreadPoolExecutor(1) as threads:

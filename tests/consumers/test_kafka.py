@@ -321,6 +321,42 @@ def test_a_header_without_value_is_no_reason_to_stop(
     assert dict(letter.headers)["source"] == b"eu"
 
 
+class NotUtf8(str):
+    """A header's name that this client encodes as others may: not in UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff" + super().encode()
+
+
+def test_a_header_of_any_name_is_no_reason_to_stop(
+    store: Store, broker: Broker, topic: str, send: Callable[..., None]
+) -> None:
+    names = [NotUtf8("name"), "na\0me", "\x1b[2J", "n" * 30_000, "ce_\0", ""]
+    for number, name in enumerate(names):
+        send([charged(f"e{number}"), b"unreadable"], 0, headers=[(name, b"x"), ("source", b"eu")])
+    send([charged("e6")], 0)
+    assert consume(store, broker, topic) == Counts(recorded=7, rejected=6)
+    assert account(store, topic) == Counts(recorded=7, rejected=6)
+    headers = [dict(letter.headers) for letter in records(broker, topic + dead_letters.SUFFIX, 6)]
+    assert {each["source"] for each in headers} == {b"eu"}
+    assert headers[0]["\\xffname"] == b"x"
+
+
+def test_what_no_reader_can_follow_is_rejected_and_the_next_is_recorded(
+    store: Store, broker: Broker, topic: str, send: Callable[..., None]
+) -> None:
+    deep = b'{"iban":' + b"[" * 50_000
+    headers = [("ce_type", b"billing.charged"), ("ce_specversion", b"1.0"), ("ce_id", b"\xff")]
+    send([deep, b'{"a\\u0000b":1}', None], 0)
+    send([deep, b"{}", None], 0, headers=headers)
+    send([charged("e1")], 0)
+    assert consume(store, broker, topic) == Counts(recorded=1, rejected=6)
+    assert account(store, topic) == Counts(recorded=1, rejected=6)
+    assert len(records(broker, topic + dead_letters.SUFFIX, 6)) == 6
+
+
 def test_a_dead_letter_that_a_dead_process_left_behind_is_sent_by_the_next(
     store: Store, broker: Broker, topic: str, send: Callable[..., None]
 ) -> None:

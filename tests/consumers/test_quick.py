@@ -79,6 +79,7 @@ NAMES = ["", "amount", "quantity", "Province", "1a", "a-b", "a" * 64, "a" * 65, 
         optional={
             "time": st.sampled_from(TIMES),
             "id": st.sampled_from(TEXTS),
+            "source": st.sampled_from([*TEXTS, "tantieme", "tantieme/command", "tantieme-eu"]),
             "subject": st.sampled_from(TEXTS),
             "datacontenttype": st.sampled_from(["application/json", "text/json", None]),
             "type": st.sampled_from([*VOLUME, "contract.signed"]),
