@@ -27,7 +27,7 @@ from engine.store import relations
 app = typer.Typer(
     cls=unworded("of"),
     no_args_is_help=True,
-    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|withdraw-invoice|pay|settle|reconcile CONTRACT PERIOD | list",
+    subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|withdraw-invoice|pay|return-payment|settle|reconcile CONTRACT PERIOD | list",
     help="A contract's statement: CONTRACT PERIOD shows it, as issued or as it stands now; --version N as restated.",
 )
 app.command("of", hidden=True)(settling.statement)
@@ -130,7 +130,7 @@ def withdraw_invoice(
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
-    """An invoice of which nothing was paid is withdrawn, by somebody else than recorded it; the statement is invoiced again."""
+    """An invoice of which no payment stands is withdrawn, by somebody else than recorded it; the statement is invoiced again."""
     said = {"author": by, "day": day, "number": number, "reason": reason, "agent": agent}
     _record("invoice_withdrawn", contract, period, said, time, as_json=as_json)
 
@@ -155,6 +155,24 @@ def pay(
     said: dict[str, Any] = {"author": by, "agent": agent, "amount": amount, "currency": currency}
     said |= {"reference": reference, "day": day} | ({"part": True} if part else {})
     _record("paid", contract, period, said, time, as_json=as_json)
+
+
+@app.command("return-payment")
+def return_payment(
+    contract: Contract,
+    period: OfPeriod,
+    by: By,
+    reference: Annotated[str, typer.Option("--reference", help="The transfer's, as its payment was recorded.")],
+    currency: Annotated[str, typer.Option("--currency")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, such as the bank's: AC04, account closed.")],
+    day: Annotated[str, typer.Option("--day", help="That of its return, such as 2026-12-02.")],
+    agent: Agent = None,
+    time: Time = None,
+    as_json: AsJson = False,
+) -> None:
+    """A payment came back, or was recorded by mistake: told by somebody else than recorded it, and what it paid is open again."""
+    said = {"author": by, "agent": agent, "currency": currency, "reference": reference, "day": day, "reason": reason}
+    _record("payment_returned", contract, period, said, time, as_json=as_json)
 
 
 @app.command()

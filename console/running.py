@@ -72,7 +72,8 @@ def _payments(to_pay: tuple[ToPay, ...]) -> Table:
     for each in to_pay[:_SHOWN]:
         by = "by no day" if each.pay_by is None else f"{'overdue since' if each.overdue else 'today,'} {each.pay_by}"
         who = each.partner if not each.amount.startswith("-") else f"{each.partner} gives it back"
-        table.add_row(who, each.number, f"{each.amount} {each.currency}", f"held: {each.held}" if each.held else by)
+        said = [f"held: {each.held}" if each.held else by, *([each.returned] if each.returned else [])]
+        table.add_row(who, each.number, f"{each.amount} {each.currency}", "; ".join(said))
     if to_pay[_SHOWN:]:
         table.caption = f"and {len(to_pay) - _SHOWN:,} more; --json has them all"
     return table

@@ -135,11 +135,18 @@ def print_note(note: dict[str, Any]) -> None:
         days |= {"pay_by": "to be paid by"}
         told += [f"{text} {note[name]}" for name, text in days.items() if name in note]
     told += [_with_tax(note, each["currency"]) for each in note["taxes"]]
-    told += [f"{each['amount']} {each['currency']} open" for each in note["open"]] if note.get("payments") else []
+    told += (
+        [f"{each['amount']} {each['currency']} open" for each in note["open"]]
+        if "payments" in note or "returned" in note
+        else []
+    )
     out.print(f"note   {'; '.join(told)}", soft_wrap=True)
     for each in note.get("withdrawn", ()):
         sentence = f"invoice {each['number']} withdrawn on {each['day']} by {each['credit_note']}: {each['reason']}"
         out.print(f"       {sentence}", soft_wrap=True)
+    for each in note.get("returned", ()):
+        paid = f"{each['amount']} {each['currency']} paid on {each['paid']}, reference {each['reference']}"
+        out.print(f"       {paid}, returned on {each['day']}: {each['reason']}", soft_wrap=True)
     for each in note["agents"]:
         out.print(f"       {each['party']} ({each['partner']}): {each['state'] or 'not published'}", soft_wrap=True)
     for each in note["open_discrepancies"]:

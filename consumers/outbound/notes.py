@@ -220,7 +220,7 @@ def due_on(store: Store, cursor: Rows, day: date, currency: str) -> Due:
             left.append((note.number, f"partner {payee} has no approved account with an IBAN"))
         else:
             said = f"Settlement note {note.number}"
-            named = _end_to_end(note.number, note, currency)
+            named = end_to_end(note.number, note, currency)
             transfers.append(CreditTransfer(named, opened.holder, opened.iban, amount, currency, said, opened.bic))
     if not transfers:
         why = f"; {left[0][0]} is not: {left[0][1]}" if left else "; settle statement list shows what is invoiced"
@@ -228,7 +228,11 @@ def due_on(store: Store, cursor: Rows, day: date, currency: str) -> Due:
     return Due(tuple(transfers), tuple(left))
 
 
-def _end_to_end(number: str, note: Note, currency: str) -> str:
-    """What names the transfer: the invoice, and after parts of it that were paid which transfer of it this is."""
-    before = sum(each.currency == currency for each in note.payments)
+def end_to_end(number: str, note: Note, currency: str) -> str:
+    """What names the transfer: the invoice, and after payments of it how many they and their returns are. No other sum that ever was
+    open of the invoice has it, so no bank takes this transfer for one that it has.
+    """
+    paid = sum(each.currency == currency for each in note.payments)
+    returned = sum((each.currency, each.number) == (currency, number) for each in note.returned)
+    before = paid + 2 * returned  # each that was returned had been paid
     return f"{number}/{before + 1}" if before else number

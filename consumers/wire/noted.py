@@ -61,7 +61,7 @@ class StatementInvoicedData(Note):
 
 
 class StatementInvoiceWithdrawnData(Note):
-    """The self-billed invoice of this number is withdrawn, before anything of it was paid. `day` is that of its credit note."""
+    """The self-billed invoice of this number is withdrawn, while no payment of it stands. `day` is that of its credit note."""
 
     day: Day
     number: Text
@@ -79,6 +79,17 @@ class StatementPaidData(Note):
     reference: Text
     day: Day
     part: bool = False
+
+
+class StatementPaymentReturnedData(Note):
+    """The payment in the currency with this reference came back, or was never made: what it paid is open again. `day` is that of its
+    return.
+    """
+
+    currency: CurrencyCode
+    reference: Text
+    day: Day
+    reason: Text
 
 
 class StatementSettledData(Note):
@@ -135,6 +146,7 @@ TYPES: dict[str, type[Data]] = {
     "statement.invoiced": StatementInvoicedData,
     "statement.invoice_withdrawn": StatementInvoiceWithdrawnData,
     "statement.paid": StatementPaidData,
+    "statement.payment_returned": StatementPaymentReturnedData,
     "statement.settled": StatementSettledData,
     "discrepancy.opened": DiscrepancyOpenedData,
     "discrepancy.assigned": DiscrepancyAssignedData,

@@ -1,4 +1,6 @@
-"""From a confirmed settlement note to the bank: its invoice, which can be withdrawn until it is paid, its payments, and its end."""
+"""From a confirmed settlement note to the bank: its invoice, which can be withdrawn while no payment of it stands, its payments and
+their returns, and its end.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,14 @@ from engine.aggregates.partner import Partner, holder
 from engine.aggregates.persons import same_person
 from engine.aggregates.publication import deposit_to
 from engine.aggregates.refusal import Refused
-from engine.aggregates.relation import Look
+from engine.aggregates.relation import Look, NotThere
 from engine.aggregates.taxing import taxes_on
 from engine.events import (
     Event,
     StatementInvoiced,
     StatementInvoiceWithdrawn,
     StatementPaid,
+    StatementPaymentReturned,
     StatementSettled,
     Sum,
     joined,
@@ -26,7 +29,7 @@ from engine.events import (
 from engine.money import MICRO_DIGITS, decimal_of_micros, minor_digits, plain
 
 if TYPE_CHECKING:
-    from engine.aggregates.note import Note
+    from engine.aggregates.note import Note, ReturnedPayment
 
 
 class OtherNumber(Refused):
@@ -38,7 +41,7 @@ class OwnInvoice(Refused):
 
 
 class InvoicePaid(Refused):
-    """Of the invoice that is to be withdrawn something was paid."""
+    """Of the invoice that is to be withdrawn a payment stands."""
 
     code = "invoice-paid"
 
@@ -55,6 +58,16 @@ class NothingDue(Refused):
 
 class AlreadyPaid(Refused):
     code = "already-paid"
+
+
+class AlreadyReturned(Refused):
+    code = "already-returned"
+
+
+class OwnPayment(Refused):
+    """Whoever recorded a payment returns it."""
+
+    code = "own-payment"
 
 
 class NotPaid(Refused):
@@ -80,11 +93,13 @@ def number_of(note: Note) -> str:
     return f"{_INVOICE}-{note.contract}-{note.period}{agent}{again}"
 
 
-InvoicingCommand = StatementInvoiced | StatementInvoiceWithdrawn | StatementPaid | StatementSettled
+InvoicingCommand = (
+    StatementInvoiced | StatementInvoiceWithdrawn | StatementPaid | StatementPaymentReturned | StatementSettled
+)
 
 
 def decide(what: str, known: Note, command: InvoicingCommand, look: Look) -> InvoicingCommand:
-    """Of a step that the note's state allows. Raises the refusals above, but for InvoicePaid."""
+    """Of a step that the note's state allows. Raises NotThere and the refusals above, but for InvoicePaid."""
     match command:
         case StatementInvoiced():
             return _invoiced(what, known, command, look)
@@ -92,6 +107,8 @@ def decide(what: str, known: Note, command: InvoicingCommand, look: Look) -> Inv
             return _withdrawn(what, known, command)
         case StatementPaid():
             return _paid(what, known, command, look)
+        case StatementPaymentReturned():
+            return _returned(what, known, command)
         case StatementSettled():
             return _settled(what, known, command, look)
         case _:
@@ -99,13 +116,20 @@ def decide(what: str, known: Note, command: InvoicingCommand, look: Look) -> Inv
 
 
 def check_unpaid(what: str, known: Note, command: Event) -> None:
-    """Whether an invoice that is to be withdrawn may be, as far as payments go. Raises InvoicePaid."""
+    """Whether an invoice that is to be withdrawn may be, as far as payments go. Raises InvoicePaid.
+
+    The return of what was paid may be on its way still. Steps are not taken of a day before the last one's, so what waits here is
+    taken only where it comes after that.
+    """
     if isinstance(command, StatementInvoiceWithdrawn) and known.payments:
         first = known.payments[0]
         raise InvoicePaid(
             f"of {what} {plain(decimal_of_micros(first.amount))} {first.currency} was paid on {first.day}, reference "
-            f"{first.reference}, so its invoice {known.number} stands; correct its amounts by events and settle restate, which "
-            "come with the next statement and its invoice, and agree anything else with the partner; write this message off"
+            f"{first.reference}, so its invoice {known.number} stands; where that came back, record its return "
+            "(statement.payment_returned), and this message is recycled by itself; else correct its amounts by events and settle "
+            "restate, which come with the next statement and its invoice, agree anything else with the partner, and write this "
+            "message off",
+            waits_for=f"note:{command.named}",
         )
 
 
@@ -163,6 +187,11 @@ def _paid(what: str, known: Note, command: StatementPaid, look: Look) -> Stateme
 def _check_amount(what: str, known: Note, command: StatementPaid, amount: Decimal) -> None:
     """That it is what is open in the currency or, where it says that it is a part, a part of that, by a transfer of its own."""
     currency = command.currency
+    if (gone := _gone(known, command)) is not None:
+        raise AlreadyPaid(
+            f"{what} was paid in {currency} on {gone.paid}, reference {gone.reference}, which was returned on {gone.day}; a further "
+            "transfer has a reference of its own; write this message off"
+        )
     before = [each for each in known.payments if each.currency == currency]
     found = [Decimal(each.amount) for each in known.unpaid if each.currency == currency]
     again = [each for each in before if each.reference == command.reference] if found else before[-1:]
@@ -191,6 +220,37 @@ def _check_amount(what: str, known: Note, command: StatementPaid, amount: Decima
 def _of_vat(known: Note, currency: str) -> str:
     """In words, what of the sum is VAT."""
     return "".join(f", {plain(Decimal(each.amount))} of it VAT" for each in known.taxes if each.currency == currency)
+
+
+def _returned(what: str, known: Note, command: StatementPaymentReturned) -> StatementPaymentReturned:
+    """Of the payment that it names: whole, and once."""
+    named = (command.currency, command.reference)
+    payment = next((each for each in known.payments if (each.currency, each.reference) == named), None)
+    if payment is None:
+        if (gone := _gone(known, command)) is not None:
+            raise AlreadyReturned(
+                f"the payment with reference {gone.reference} of {what} was returned on {gone.day} already: {gone.reason}; write this "
+                "message off"
+            )
+        raise NotThere(
+            f"no payment in {command.currency} with reference {command.reference} is recorded of {what}; send its statement.paid, and "
+            "this message is recycled by itself; or, where another one is meant, name that under a new id, and write this message off",
+            waits_for=f"note:{command.named}",
+        )
+    if command.author == payment.author:
+        raise OwnPayment(
+            f"{command.author} recorded the payment with reference {command.reference} of {what} and cannot return it; have somebody "
+            "else do it under a new id, and write this message off"
+        )
+    return msgspec.structs.replace(
+        command, amount=payment.amount, paid=payment.day, partner=known.partner, party=known.party, number=known.number
+    )
+
+
+def _gone(known: Note, command: StatementPaid | StatementPaymentReturned) -> ReturnedPayment | None:
+    """The payment with this reference that was returned, whichever invoice it was for."""
+    named = (command.currency, command.reference)
+    return next((each for each in known.returned if (each.currency, each.reference) == named), None)
 
 
 def _settled(what: str, known: Note, command: StatementSettled, look: Look) -> StatementSettled:

@@ -25,6 +25,7 @@ from engine.events import (
     StatementInvoiced,
     StatementInvoiceWithdrawn,
     StatementPaid,
+    StatementPaymentReturned,
     StatementPublished,
     StatementSettled,
     Sum,
@@ -41,17 +42,31 @@ NoteCommand = (
     | StatementInvoiced
     | StatementInvoiceWithdrawn
     | StatementPaid
+    | StatementPaymentReturned
     | StatementSettled
 )
 
 
-class Payment(msgspec.Struct, frozen=True):
-    """`amount` is in micros of the currency."""
+class Payment(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`amount` is in micros of the currency; `author` recorded it."""
 
     currency: str
     amount: int
     reference: str
     day: date
+    author: str | None = None
+
+
+class ReturnedPayment(msgspec.Struct, frozen=True):
+    """A payment that was returned: `paid` is its day, `day` that of its return, `number` that of the invoice that it was for."""
+
+    currency: str
+    amount: int
+    reference: str
+    paid: date
+    day: date
+    reason: str
+    number: str
 
 
 class WithdrawnInvoice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,6 +86,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `lines` are those that were disputed. `due` is what the partner gets, by currency; `taxes` the VAT on it, from its invoice on.
     `number`, `invoiced`, `invoiced_by`, `tax` and `taxes` are of the invoice that stands; `withdrawn` are those before it.
+    `payments` are those that stand; `returned` are the others.
     `agents` have notes of their own; `agent` is the party of the one whose note this is.
     """
 
@@ -100,6 +116,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     taxes: tuple[Sum, ...] = ()
     withdrawn: tuple[WithdrawnInvoice, ...] = ()
     payments: tuple[Payment, ...] = ()
+    returned: tuple[ReturnedPayment, ...] = ()
 
     @property
     def to_pay(self) -> tuple[Sum, ...]:
@@ -136,6 +153,7 @@ _STEPS = {
     "statement.invoiced": ("confirmed",),
     "statement.invoice_withdrawn": ("invoiced",),
     "statement.paid": ("invoiced",),
+    "statement.payment_returned": ("invoiced", "paid", "settled"),
     "statement.settled": ("confirmed", "paid"),
 }
 
@@ -166,7 +184,13 @@ def decide(known: Note | None, command: NoteCommand, look: Look) -> NoteCommand:
             return _disputed(what, known, command, day)
         case StatementConfirmed():
             return _confirmed(what, known, command, day, look)
-        case StatementInvoiced() | StatementInvoiceWithdrawn() | StatementPaid() | StatementSettled():
+        case (
+            StatementInvoiced()
+            | StatementInvoiceWithdrawn()
+            | StatementPaid()
+            | StatementPaymentReturned()
+            | StatementSettled()
+        ):
             return invoicing.decide(what, known, command, look)
         case _:
             assert_never(command)
@@ -224,10 +248,8 @@ def evolve(known: Note | None, event: NoteCommand) -> Note:
             return replace(after, state="confirmed", confirmed_by=event.author, by_default=event.by_default)
         case StatementInvoiced() | StatementInvoiceWithdrawn():
             return _invoiced(after, event)
-        case StatementPaid():
-            paid = Payment(event.currency, event.amount, event.reference, event.day)
-            after = replace(after, payments=(*known.payments, paid))
-            return after if after.unpaid else replace(after, state="paid")
+        case StatementPaid() | StatementPaymentReturned():
+            return _paid(after, event)
         case StatementSettled():
             return replace(after, state="settled")
         case _:
@@ -265,6 +287,24 @@ def _invoiced(known: Note, event: StatementInvoiced | StatementInvoiceWithdrawn)
         known, state="confirmed", number=None, invoiced=None, invoiced_by=None, tax=None, taxes=(),
         withdrawn=(*known.withdrawn, gone),
     )  # fmt: skip
+
+
+def _paid(known: Note, event: StatementPaid | StatementPaymentReturned) -> Note:
+    """With one more payment, or without the one that is returned: then the note is invoiced again, whatever came of it since."""
+    replace = msgspec.structs.replace
+    if isinstance(event, StatementPaid):
+        paid = Payment(event.currency, event.amount, event.reference, event.day, event.author)
+        after = replace(known, payments=(*known.payments, paid))
+        return after if after.unpaid else replace(after, state="paid")
+    assert event.amount is not None, event
+    assert event.paid is not None, event
+    assert event.number is not None, event
+    gone = ReturnedPayment(
+        event.currency, event.amount, event.reference, event.paid, event.day, event.reason, event.number
+    )
+    named = (event.currency, event.reference)
+    left = tuple(each for each in known.payments if (each.currency, each.reference) != named)
+    return replace(known, state="invoiced", payments=left, returned=(*known.returned, gone))
 
 
 def _awaited_by(note: Note) -> tuple[str, ...]:

@@ -110,7 +110,7 @@ class StatementInvoiced(NoteEvent, frozen=True, kw_only=True, omit_defaults=True
 
 
 class StatementInvoiceWithdrawn(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """The self-billed invoice `number` is withdrawn, before anything of it was paid: the note is confirmed again.
+    """The self-billed invoice `number` is withdrawn, while no payment of it stands: the note is confirmed again.
 
     `credit_note` is the number of the credit note that says so, and `day` its day. That number, the day on which it was `invoiced`,
     the `taxes` that no longer are to pay, and whose it is, are the decision's.
@@ -143,6 +143,26 @@ class StatementPaid(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc
     reference: str
     day: date
     part: bool = False
+    partner: str | None = None
+    party: str | None = None
+    number: str | None = None
+
+
+class StatementPaymentReturned(NoteEvent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The payment in the currency with this `reference` was returned on the day, by the bank or since it never was made: what it paid
+    is open again, also where the note was settled.
+
+    Its `amount` in micros, the day on which it was `paid`, the invoice's `number` and whose it is are the decision's.
+    """
+
+    NAME: ClassVar[str] = "statement.payment_returned"
+    author: str
+    currency: str
+    reference: str
+    day: date
+    reason: str
+    amount: int | None = None
+    paid: date | None = None
     partner: str | None = None
     party: str | None = None
     number: str | None = None

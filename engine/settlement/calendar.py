@@ -39,7 +39,9 @@ class Waits(NamedTuple):
 
 
 class ToPay(NamedTuple):
-    """What is to be paid to the partner by `pay_by`; by the partner, where the amount is below 0. `held` says why not now."""
+    """What is to be paid to the partner by `pay_by`; by the partner, where the amount is below 0. `held` says why not now, `returned`
+    which payment of it came back last.
+    """
 
     contract: str
     period: str
@@ -50,6 +52,7 @@ class ToPay(NamedTuple):
     pay_by: date | None
     overdue: bool
     held: str | None
+    returned: str | None
 
 
 class Plan(NamedTuple):
@@ -183,8 +186,14 @@ def _to_pay(note: Note, day: date, held: str | None) -> Iterator[ToPay]:
     for each in note.unpaid:
         yield ToPay(
             note.contract, note.period, note.partner, note.number or "", each.amount, each.currency, note.pay_by, overdue,
-            None if each.amount.startswith("-") else held,
+            None if each.amount.startswith("-") else held, _returned(note, each.currency),
         )  # fmt: skip
+
+
+def _returned(note: Note, currency: str) -> str | None:
+    """In words, so that whoever pays again sees first why it was not paid with that."""
+    gone = [each for each in note.returned if (each.currency, each.number) == (currency, note.number)]
+    return f"{gone[-1].reference} was returned on {gone[-1].day}: {gone[-1].reason}" if gone else None
 
 
 def _models(cursor: Rows, rows: Iterable[Unsettled]) -> dict[str, cooperation_model.CooperationModel]:

@@ -17,6 +17,7 @@ from engine.events import (
     StatementInvoiced,
     StatementInvoiceWithdrawn,
     StatementPaid,
+    StatementPaymentReturned,
     StatementPublished,
 )
 from engine.money import decimal_of_micros
@@ -103,12 +104,8 @@ def _told(position: int, event: Event, closed: Callable[[str, str], Json]) -> En
             return journal.published(position, day, closed(event.contract, event.period), agents, event.agent)
         case StatementInvoiced() | StatementInvoiceWithdrawn():
             return _vat(position, event)
-        case StatementPaid():
-            party = (journal.PAYABLE, _payee(event))
-            transfer = Transfer(party, (journal.BANK, ""), decimal_of_micros(event.amount), event.currency)
-            return journal.entry(
-                position, event.day, event.contract, event.period, f"paid {event.reference}", transfer.postings
-            )
+        case StatementPaid() | StatementPaymentReturned():
+            return _payment(position, event)
         case DiscrepancyResolved(amount=int() as amount, currency=str() as currency) if amount:
             party = (journal.ACCRUED, _party(event.party, event.partner))
             transfer = Transfer((journal.EXPENSE, ""), party, decimal_of_micros(amount), currency)
@@ -138,7 +135,19 @@ def _vat(position: int, event: StatementInvoiced | StatementInvoiceWithdrawn) ->
     return journal.entry(position, day, event.contract, event.period, reference, postings)
 
 
-def _payee(event: StatementInvoiced | StatementInvoiceWithdrawn | StatementPaid) -> str:
+def _payment(position: int, event: StatementPaid | StatementPaymentReturned) -> Entry | None:
+    """One that was made; of one that was returned the other way round, and not before the day on which it was made."""
+    assert event.amount is not None, event
+    debit, credit = (journal.PAYABLE, _payee(event)), (journal.BANK, "")
+    day, reference = event.day, f"paid {event.reference}"
+    if isinstance(event, StatementPaymentReturned):
+        debit, credit = credit, debit
+        day, reference = max(event.day, event.paid or event.day), f"{reference}, returned"
+    transfer = Transfer(debit, credit, decimal_of_micros(event.amount), event.currency)
+    return journal.entry(position, day, event.contract, event.period, reference, transfer.postings)
+
+
+def _payee(event: StatementInvoiced | StatementInvoiceWithdrawn | StatementPaid | StatementPaymentReturned) -> str:
     return event.partner or "" if event.agent else _party(event.party, event.partner)
 
 

@@ -51,7 +51,7 @@ def told(state: Note | Discrepancy) -> dict[str, Any]:
         said |= {name: _sums(found) for name, found in sums.items()}
         if state.withdrawn:
             said["withdrawn"] = [msgspec.to_builtins(each) | {"taxes": _sums(each.taxes)} for each in state.withdrawn]
-    for each in (said, *said.get("payments", ())):
+    for each in (said, *said.get("payments", ()), *said.get("returned", ())):
         if "amount" in each:
             each["amount"] = plain(decimal_of_micros(each["amount"]))
     return said

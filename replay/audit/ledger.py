@@ -15,6 +15,7 @@ from engine.events import (
     StatementInvoiced,
     StatementInvoiceWithdrawn,
     StatementPaid,
+    StatementPaymentReturned,
     StatementPublished,
     StatementRestated,
     decoded,
@@ -43,6 +44,7 @@ _WITH_PERIOD = frozenset(
         StatementInvoiced,
         StatementInvoiceWithdrawn,
         StatementPaid,
+        StatementPaymentReturned,
     )
 )
 

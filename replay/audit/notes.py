@@ -14,13 +14,14 @@ from engine.events import (
     StatementInvoiced,
     StatementInvoiceWithdrawn,
     StatementPaid,
+    StatementPaymentReturned,
     StatementPublished,
     StatementSettled,
     Sum,
     decoded,
     joined,
 )
-from engine.money import decimal_of_micros, difference, plain
+from engine.money import decimal_of_micros, difference, plain, total
 from engine.projections.journal import Entry as Booked
 from engine.projections.seals import Entry
 from engine.settlement.journaling import entries_told
@@ -120,39 +121,65 @@ def _amounts(said: dict[str, Any], notes: Sequence[NoteEvent]) -> Iterator[str]:
 
 
 def _steps(notes: Sequence[NoteEvent]) -> Iterator[str]:
-    """Where an invoice was made beside another, withdrawn though it did not stand or was paid, paid another amount, or not wholly."""
+    """Where an invoice was made beside another, withdrawn though it did not stand or was paid, paid another amount, or not wholly; or
+    a payment was made twice, or returned though it did not stand.
+    """
     stands: StatementInvoiced | None = None
-    owed: dict[str, Decimal] = {}
     numbers: set[str | None] = set()
+    payments = _Payments()
     for event in notes:
         match event:
             case StatementInvoiced():
                 if stands is not None or event.number in numbers:
                     yield f"invoice {event.number} was made beside another, or under a number that was used before"
                 numbers.add(event.number)
-                stands, owed = event, _owed(event)
+                stands, payments.owed = event, _owed(event)
             case StatementInvoiceWithdrawn():
                 if stands is None or _named(event) != (stands.number, stands.day, stands.taxes):
                     yield f"invoice {event.number} of {event.invoiced} with VAT of {_sums(event.taxes)} was withdrawn, and did not stand"
-                elif owed != _owed(stands):
+                elif payments.owed != _owed(stands):
                     yield f"invoice {event.number} was withdrawn after it was paid"
-                stands, owed = None, {}
+                stands, payments.owed = None, {}
             case StatementPaid():
-                yield from _paid(event, owed)
-            case StatementSettled() if any(owed.values()):
-                yield f"it was settled, and {', '.join(f'{plain(v)} {k}' for k, v in owed.items() if v)} is open"
+                yield from payments.add(event)
+            case StatementPaymentReturned():
+                yield from payments.take_back(event, stands.number if stands else None)
+            case StatementSettled() if any(payments.owed.values()):
+                yield f"it was settled, and {', '.join(f'{plain(v)} {k}' for k, v in payments.owed.items() if v)} is open"
             case _:
                 pass
 
 
-def _paid(event: StatementPaid, owed: dict[str, Decimal]) -> Iterator[str]:
-    """Where it is neither all nor, as it says, a part of what is owed; takes it from that."""
-    amount, asked = decimal_of_micros(event.amount), owed.pop(event.currency, Decimal(0))
-    part = event.part and (0 < amount < asked or asked < amount < 0)
-    if part:
-        owed[event.currency] = difference(asked, amount)
-    elif amount != asked:
-        yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
+class _Payments:
+    """The payments of a note that stand, by their currency and reference; `owed` is what is to pay beside them."""
+
+    def __init__(self) -> None:
+        self.owed: dict[str, Decimal] = {}
+        self._stand: dict[tuple[str, str], StatementPaid] = {}
+        self._made: set[tuple[str, str]] = set()
+
+    def add(self, event: StatementPaid) -> Iterator[str]:
+        """Where it is neither all nor, as it says, a part of what is owed, or by a transfer that was told before."""
+        if (named := (event.currency, event.reference)) in self._made:
+            yield f"it was paid by {event.reference}, by which it had been paid before"
+        self._made.add(named)
+        self._stand[named] = event
+        amount, asked = decimal_of_micros(event.amount), self.owed.pop(event.currency, Decimal(0))
+        part = event.part and (0 < amount < asked or asked < amount < 0)
+        if part:
+            self.owed[event.currency] = difference(asked, amount)
+        elif amount != asked:
+            yield f"{plain(amount)} {event.currency} was paid for it, and {plain(asked)} is to pay"
+
+    def take_back(self, event: StatementPaymentReturned, number: str | None) -> Iterator[str]:
+        """Where it is of no payment that stands, or says otherwise of it; `number` is that of the invoice that does."""
+        paid = self._stand.pop((event.currency, event.reference), None)
+        if paid is None or (event.amount, event.paid, event.number) != (paid.amount, paid.day, number):
+            said = f"{plain(decimal_of_micros(event.amount or 0))} {event.currency} paid on {event.paid} by {event.reference}"
+            yield f"{said} for {event.number} was returned, and did not stand"
+        if paid is not None:
+            before = self.owed.get(paid.currency, Decimal(0))
+            self.owed[paid.currency] = total(before, decimal_of_micros(paid.amount))
 
 
 def _named(event: StatementInvoiceWithdrawn) -> tuple[str, date | None, tuple[Sum, ...]]:

@@ -63,7 +63,7 @@ def test_a_note_is_paid_when_it_is_paid_in_every_currency_in_which_something_is_
         after(note, paid(1, "EUR"))
     with pytest.raises(OtherAmount, match=r"1\.25 USD was paid, and -1\.25 USD is to pay"):
         after(note, paid(1_250_000, "USD"))
-    with pytest.raises(WrongState, match=r"statement\.paid is possible"):
+    with pytest.raises(WrongState, match=r"statement\.paid or statement\.payment_returned is possible"):
         after(note, StatementSettled(**NOTE))
     note = after(note, paid(-1_250_000, "USD"))
     assert note.state == "paid"

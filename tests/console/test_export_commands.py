@@ -6,11 +6,13 @@ import json
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
+from console import running
 from tests.console.test_commands import Settle, settle
 from tests.consumers.outbound.schematron import broken
 from tests.histories import charged, message
@@ -178,6 +180,66 @@ def test_after_a_part_the_bank_is_asked_for_what_is_open_by_another_transfer(inv
     *second, other = transfer()
     assert second == ["SN-C-1-2026-10/2", "39.50", "Settlement note SN-C-1-2026-10"]
     assert other != message
+
+
+def test_what_the_bank_returned_it_is_asked_for_by_a_transfer_that_it_does_not_have(
+    invoiced: Settle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "clock", lambda: datetime(2026, 12, 31, tzinfo=UTC))
+    file, operator = tmp_path / "pay.xml", str(tmp_path / "operator.yaml")
+    asked = ["export", "payout", "--day", "2026-11-30", "-o", str(file), "--operator", operator]
+
+    def transfer() -> tuple[str | None, ...]:
+        assert invoiced(*asked).status == 0
+        tree = etree.fromstring(file.read_bytes())
+        return tuple(tree.findtext(f".//{{*}}{name}") for name in ("EndToEndId", "InstdAmt", "MsgId", "PmtInfId"))
+
+    seen = [transfer()]
+    note = ["C-1", "2026-10", "--currency", "EUR", "--json"]
+    pay = ["statement", "pay", *note, "--by", "ann", "--day", "2026-11-30", "--time"]
+    back = ["statement", "return-payment", *note, "--day", "2026-12-03", "--reason", "AC04: account closed", "--time"]
+    assert invoiced(*pay, "2026-11-30T12:00:00Z", "--amount", "59.50", "--reference", "bank 7").status == 0
+    done = invoiced("run-day", "2026-11-30", "--by", "ann")
+    assert "1 settled" in done.out
+    own = invoiced(*back, "2026-12-03T12:00:00Z", "--reference", "bank 7", "--by", "ann")
+    assert own.err == (
+        "settle: ann recorded the payment with reference bank 7 of the statement of C-1 for 2026-10 and cannot return it; have "
+        "somebody else do it\n"
+    )
+    unknown = invoiced(*back, "2026-12-03T12:00:00Z", "--reference", "bank 8", "--by", "bob")
+    assert (unknown.status, "or, where another one is meant, name that\n" in unknown.err) == (1, True)
+    said = invoiced(*back, "2026-12-03T12:00:00Z", "--reference", "bank 7", "--by", "bob")
+    assert (said.status, said.json["recorded"]) == (0, "statement.payment_returned")
+    shown = invoiced("statement", "C-1", "2026-10").out
+    assert "note   invoiced since 2026-12-03; invoice SN-C-1-2026-10" in shown
+    assert "; 59.50 EUR open" in shown
+    assert "59.5 EUR paid on 2026-11-30, reference bank 7, returned on 2026-12-03: AC04: account closed" in shown
+    (listed,) = (each for each in invoiced("statement", "list", "--json").json if each["contract"] == "C-1")
+    assert (listed["state"], listed["returned"][0]["amount"]) == ("invoiced", "59.5")
+    due = invoiced("run-day", "2026-12-03", "--by", "ann").out
+    assert "bank 7 was returned on 2026-12-03: AC04" in " ".join(due.split())
+    assert max(map(len, due.splitlines())) <= 80
+    seen.append(transfer())
+    written = file.read_bytes()
+    assert (transfer(), file.read_bytes()) == (seen[1], written), "the same file twice is the same file"
+    # 20.00 of it are paid and come back: what is open is 59.50, then 39.50, then 59.50 again.
+    assert invoiced(*pay, "2026-12-04T12:00:00Z", "--amount", "20", "--part", "--reference", "bank 9").status == 0
+    seen.append(transfer())
+    assert invoiced(*back, "2026-12-04T13:00:00Z", "--reference", "bank 9", "--by", "bob").status == 0
+    seen.append(transfer())
+    assert [each[:2] for each in seen] == [
+        ("SN-C-1-2026-10", "59.50"), ("SN-C-1-2026-10/3", "59.50"), ("SN-C-1-2026-10/4", "39.50"), ("SN-C-1-2026-10/5", "59.50"),
+    ]  # fmt: skip
+    assert len({message for *_, message, _ in seen}) == len({batch for *_, batch in seen}) == 4
+    found = invoiced("journal", "balance", "--json").json
+    owed = {(each["account"], each["party"]): each["amount"] for each in found["balances"]}
+    assert owed == {
+        ("share expense", ""): "60", ("recoverable VAT", ""): "9.5", ("shares payable", "P-1"): "-59.5",
+        ("shares payable", "P-2"): "-10",
+    }  # fmt: skip
+    ledger = tmp_path / "journal.beancount"
+    assert invoiced("export", "beancount", "-o", str(ledger)).status == 0
+    subprocess.run([Path(sys.executable).parent / "bean-check", ledger], check=True, timeout=60)
 
 
 def test_a_withdrawn_invoice_is_a_credit_note_that_names_it(invoiced: Settle, tmp_path: Path) -> None:

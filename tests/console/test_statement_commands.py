@@ -124,7 +124,7 @@ def test_a_day_is_run_and_says_what_is_to_be_paid(closed: Settle) -> None:
     assert closed(*pay, "--amount", "50", "--time", AT).status == 0
     assert closed("statement", "settle", "C-1", "2026-10", "--by", "ann", "--time", AT).status == 0
     paid = closed("statement", "C-1", "2026-10", "--json").json["note"]["payments"]
-    assert paid == [{"currency": "CNY", "amount": "50", "reference": "T", "day": "2026-11-08"}]
+    assert paid == [{"currency": "CNY", "amount": "50", "reference": "T", "day": "2026-11-08", "author": "bank"}]
 
 
 def test_an_invoice_states_its_vat_and_the_statement_shows_what_is_to_pay_with_it(closed: Settle) -> None:

@@ -217,6 +217,11 @@ MESSAGES = [
     message(
         "statement.paid", "1", NOTE | {"amount": "-1.50", "currency": "CNY", "reference": "B 7", "day": "2026-11-30"}
     ),
+    message(
+        "statement.payment_returned",
+        "1",
+        NOTE | {"currency": "CNY", "reference": "B 7", "day": "2026-12-03", "reason": "AC04: account closed"},
+    ),
     message("statement.settled", "1", NOTE),
     message("discrepancy.opened", "1", LINE | {"ours": "50.00", "theirs": "-53.500000000001"}),
     message("discrepancy.assigned", "1", LINE | {"to": "Wu"}),

@@ -44,6 +44,8 @@ FOLLOWS = {
     "paid": {"settled"},
     "settled": set(),
 }
+# With a payment that is returned.
+RETURNS = {"invoiced": {"invoiced"}, "paid": {"invoiced"}, "settled": {"invoiced"}}
 DECIDED = {None: {"open"}, "open": {"assigned", "resolved", "rejected"}, "assigned": {"resolved", "rejected"}}
 _numbers = itertools.count(1)
 REACHED: set[str] = set()
@@ -93,6 +95,14 @@ STEPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 steps = st.sampled_from(sorted(STEPS)).flatmap(lambda name: st.tuples(st.just(name), STEPS[name]))
 
 following = st.tuples(st.just("what_follows_is_done"), st.tuples(periods, lines, st.integers(0, 2)))
+returning = st.tuples(
+    st.just("a_payment_is_returned"),
+    st.tuples(
+        st.integers(-1, 3),
+        st.sampled_from(["bank", "auditor"]),
+        st.sampled_from(["", "part", "whole", "whole and settled"]),
+    ),
+)
 # One strategy, not a rule each: so that no run does without some of them for its whole length.
 acts = st.one_of(
     following,
@@ -105,6 +115,8 @@ acts = st.one_of(
     ),
     st.tuples(st.just("what_must_not_be_is_asked"), st.tuples(periods, people)),
     st.tuples(st.just("an_invoice_is_withdrawn_and_made_anew"), st.tuples(taxes)),
+    following,
+    returning,
     st.tuples(st.just("the_partner_is_taxed"), st.tuples(taxes)),
     st.tuples(st.just("a_period_is_closed"), st.tuples(st.sampled_from(PERIODS))),
     st.tuples(st.just("a_day_is_run"), st.tuples(days)),
@@ -131,6 +143,9 @@ class Notes(RuleBasedStateMachine):
         self.stated: dict[str, dict[str, str]] = {}  # by period what its invoice says of VAT
         self.taxed: dict[str, Decimal] = {}  # by period the rate of the invoice that stands, in percent
         self.paid: dict[str, list[Decimal]] = {}  # by period the parts in which it was paid
+        # By period what was accepted as paid and not as returned, by transfer.
+        self.told: dict[str, dict[str, Decimal]] = {}
+        self.gone: dict[str, int] = {}  # by period how many payments were returned
         self.recorders: dict[str, str] = {}  # by period who recorded the invoice that stands
         self.invoices: dict[str, list[str]] = {}  # by period the numbers of its invoices, in their order
 
@@ -162,6 +177,11 @@ class Notes(RuleBasedStateMachine):
             if type_ == "statement.invoiced":
                 self.stated.pop(period, None)
                 self.stated |= {period: said["tax"]} if "tax" in said else {}
+            if type_ == "statement.paid":
+                assert said["reference"] not in self.told.setdefault(period, {})
+                self.told[period][said["reference"]] = Decimal(said["amount"])
+            if type_ == "statement.payment_returned":
+                del self.told[period][said["reference"]]
         except CommandRefused as refusal:
             REACHED.add(refusal.code)
 
@@ -229,6 +249,31 @@ class Notes(RuleBasedStateMachine):
             self.states_are_declared_and_follow_one_another()
             self.somebody_asks(("statement.invoiced", {"day": "2027-03-02", "tax": tax}), period, "ann", day)
 
+    def a_payment_is_returned(self, choice: int, author: str, share: str) -> None:
+        """One that stands, or that is made first; again, which is refused; and the transfer that it was, which pays nothing again."""
+        for period in [each for each, state in self.notes.items() if state == "invoiced"][:1]:
+            if share:
+                self.somebody_pays(period, "ann", self.days[period], share.removesuffix(" and settled"))
+                self.states_are_declared_and_follow_one_another()
+            if share.endswith("settled"):
+                self.somebody_asks(("statement.settled", {}), period, "ann", self.days[period])
+                self.states_are_declared_and_follow_one_another()
+        stand = [(period, *each) for period, made in self.told.items() for each in made.items()]
+        if not stand:
+            return
+        period, reference, amount = stand[choice % len(stand)]
+        day = self.days[period]
+        said = {"reference": reference, "currency": "CNY", "reason": "AC04", "day": "2026-12-03"}
+        before = self.notes[period]
+        self.somebody_asks(("statement.payment_returned", said), period, author, day)
+        assert reference not in self.told[period]
+        REACHED.add(f"returned when {before}")
+        self.states_are_declared_and_follow_one_another()
+        asked = {"amount": f"{amount:f}", "currency": "CNY", "reference": reference, "day": "2026-12-03", "part": True}
+        for type_, what in (("statement.payment_returned", said), ("statement.paid", asked)):
+            self.somebody_asks((type_, what), period, "ann", day)
+            assert reference not in self.told[period]
+
     def what_must_not_be_is_asked(self, period: str, author: str) -> None:
         before = self.notes.get(period)
         undecided = any(of == period and now in {"open", "assigned"} for (of, _), now in self.discrepancies.items())
@@ -290,8 +335,13 @@ class Notes(RuleBasedStateMachine):
                 (each.state.period, each.state.line): each.state.state
                 for each in relations.listed(cursor, "discrepancy")
             }
+        returned = {each.period: len(each.returned) for each in known}
         for period, now in notes.items():
-            assert _reaches(FOLLOWS, self.notes.get(period), now), (period, self.notes.get(period), now)
+            came_back = returned[period] - self.gone.get(period, 0)
+            assert came_back >= 0, period
+            follows = _with(FOLLOWS, RETURNS) if came_back else FOLLOWS
+            assert _reaches(follows, self.notes.get(period), now), (period, self.notes.get(period), now)
+        self.gone = returned
         for key, now in decided.items():
             assert _reaches(DECIDED, self.discrepancies.get(key), now), (key, self.discrepancies.get(key), now)
         for (period, _), now in decided.items():
@@ -332,7 +382,8 @@ class Notes(RuleBasedStateMachine):
             asked, paid = to_pay[note["period"]], self.paid[note["period"]]
             if paid and note["taxes"]:
                 REACHED.add("paid with VAT")
-            # Never more than is to pay, and paid is what comes to it.
+            # What was accepted as paid and did not come back: never more than is to pay, and paid is what comes to it.
+            assert paid == [*self.told.get(note["period"], {}).values()], note
             assert all(part * asked > 0 for part in paid), note
             assert (
                 sum(paid) == asked if note["state"] in {"paid", "settled"} else abs(sum(paid)) < abs(asked) or not paid
@@ -342,6 +393,7 @@ class Notes(RuleBasedStateMachine):
         # What is owed to the partner in the journal is what is to pay for its notes and was not paid; all VAT is on its account.
         owed = sum((to_pay[note["period"]] - sum(self.paid[note["period"]]) for note in notes), Decimal(0))
         assert accounts.get(("shares payable", "P-1"), 0) == -owed
+        assert accounts.get(("bank", ""), 0) == -sum(sum(each.values()) for each in self.told.values())
         assert accounts.get(("recoverable VAT", ""), 0) == sum(to_pay.values()) - sum(due.values())
         assert sum(accounts.values()) == 0
         taken = [(m["period"], m["discrepancy"]) for each in closed for m in each["adjustments"] if "discrepancy" in m]
@@ -357,6 +409,10 @@ def _said(text: str) -> dict[str, Any]:
 
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def _with(follows: dict[Any, set[str]], further: dict[Any, set[str]]) -> dict[Any, set[str]]:
+    return {state: then | further.get(state, set()) for state, then in follows.items()}
 
 
 def _reaches(follows: dict[Any, set[str]], before: str | None, now: str) -> bool:
@@ -375,7 +431,7 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
     run_state_machine_as_test(
         Notes,
         settings=settings(
-            max_examples=16,
+            max_examples=20,
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
             derandomize=True,
@@ -396,6 +452,11 @@ def test_no_sequence_of_commands_reaches_another_state_pays_twice_or_loses_money
         "invoice-paid",
         "paid in parts",
         "own-invoice",
+        "returned when invoiced",
+        "returned when paid",
+        "returned when settled",
+        "already-returned",
+        "already-paid",
     }
     assert ends <= REACHED, REACHED
     assert "changed-meanwhile" not in REACHED
