@@ -237,7 +237,7 @@ def _returned(what: str, known: Note, command: StatementPaymentReturned) -> Stat
             "this message is recycled by itself; or, where another one is meant, name that under a new id, and write this message off",
             waits_for=f"note:{command.named}",
         )
-    if command.author == payment.author:
+    if same_person(command.author, payment.author):
         raise OwnPayment(
             f"{command.author} recorded the payment with reference {command.reference} of {what} and cannot return it; have somebody "
             "else do it under a new id, and write this message off"

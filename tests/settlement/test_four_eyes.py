@@ -35,6 +35,7 @@ from tests.settlement import test_notes as notes
 from tests.settlement import test_partners as partners
 from tests.settlement import test_qualifications as qualifications
 from tests.settlement import test_redemptions as redemptions
+from tests.settlement import test_returned_payments as payments
 from tests.settlement import test_services as services
 from tests.settlement import test_withdrawn_invoices as invoices
 from tests.settlement.test_chains import NOVEMBER, NOW, OCTOBER, book, charge
@@ -125,6 +126,10 @@ STEPS = {
     "a credit note": Step(
         notes.closed, [notes.PUBLISHED, notes.CONFIRMED, said(notes.INVOICED, author=NAME)],
         invoices.withdrawn(), "author", "own-invoice",
+    ),
+    "a payment's return": Step(
+        notes.closed, [notes.PUBLISHED, notes.CONFIRMED, notes.INVOICED, said(notes.PAID, author=NAME)],
+        payments.returned(), "author", "own-payment",
     ),
 }  # fmt: skip
 each_step = pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
