@@ -92,7 +92,7 @@ def revoke(
 def _within(cursor: Rows, top: Relation) -> list[Relation]:
     """Sub-agents' authorisations within this one, each after the one within which it lies."""
     found: list[Relation] = []
-    for each in relations.grouped(cursor, KIND, under(top.id)):
+    for each in relations.grouped(cursor, KIND, [under(top.id)]):
         found += [each, *_within(cursor, each)]
     return found
 

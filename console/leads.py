@@ -124,6 +124,6 @@ def show_all(partner: OfPartner = None, at: At = None, limit: Limit = 20, as_jso
 def _told(cursor: Rows, known: Relation, day: date) -> dict[str, Any]:
     state: Lead = known.state
     expired = state.state in {"registered", "accepted"} and day >= state.expires
-    others = [each.state for each in relations.grouped(cursor, KIND, state.group)] if state.stands(day) else []
+    others = [each.state for each in relations.grouped(cursor, KIND, [state.group])] if state.stands(day) else []
     conflicts = [f"{each.lead} of {each.partner}, {each.state}" for each in conflicting(state, others, day)]
     return state_of(known) | {"state": "expired" if expired else state.state, "conflicts": conflicts}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import MAXYEAR, UTC, date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -111,13 +111,37 @@ def months_after(day: date, months: int) -> date | None:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
-@lru_cache(maxsize=10_000)
 def day_in(time_zone: str, instant: datetime) -> date:
     """The day on which the instant (UTC) falls in the time zone."""
+    if not MINYEAR < instant.year < MAXYEAR:
+        return _day_in(time_zone, instant)
+    ahead = _ahead(time_zone, instant.replace(minute=0, second=0, microsecond=0))
+    return _day_in(time_zone, instant) if ahead is None else (instant + ahead).date()
+
+
+def _day_in(time_zone: str, instant: datetime) -> date:
     found: date = located(
         pl.DataFrame({"time": [instant], "time_zone": [time_zone], "calendar": ["monthly"]}, schema_overrides=_INSTANT)
     )["day"][0]
     return found
+
+
+@lru_cache(maxsize=10_000)
+def _ahead(time_zone: str, hour: datetime) -> timedelta | None:
+    """How far the zone's clock is ahead of UTC in the hour that begins then; None where that changes in it.
+
+    Asked for each of thousands of events, Polars would take longer than all else that is done with them. No clock is changed
+    twice within an hour.
+    """
+    ends = pl.Series([hour, hour + _HOUR], dtype=pl.Datetime("us", "UTC"))
+    clock = ends.dt.convert_time_zone(time_zone).dt.replace_time_zone(None)
+    first, last = (
+        shown.replace(tzinfo=UTC) - instant for shown, instant in zip(clock, (hour, hour + _HOUR), strict=True)
+    )
+    return first if first == last else None
+
+
+_HOUR = timedelta(hours=1)
 
 
 def noon(time_zone: str, day: date) -> datetime:

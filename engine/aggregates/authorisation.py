@@ -119,7 +119,8 @@ def _check_grant(known: Authorisation | None, command: AuthorisationGranted, loo
     parent = _parent(command, look)
     assert command.contract is not None, command
     above = parent.contract if parent else None
-    for other in look(those(KIND), of_contract(command.contract)):
+    # Of those that there are, any says under whom the contract stands: none was granted that would put it elsewhere.
+    for other in look(those(KIND), of_contract(command.contract))[:1]:
         before = look(KIND, other.parent).contract if other.parent else None
         if before != above:
             raise OtherParent(
@@ -284,4 +285,13 @@ def groups(known: Authorisation) -> Iterator[str]:
         yield LIMITED
 
 
-AGGREGATE = Aggregate(KIND, Authorisation, decide, evolve, standings, requirements, groups)
+def looks_at(_: Authorisation | None, command: AuthorisationCommand) -> Iterator[tuple[str, str]]:
+    if isinstance(command, AuthorisationRevoked):
+        yield those(KIND), under(command.authorisation)
+        return
+    yield those(KIND), of_contract(command.contract or "")
+    if command.parent is not None:
+        yield KIND, command.parent
+
+
+AGGREGATE = Aggregate(KIND, Authorisation, decide, evolve, standings, requirements, groups, looks_at)

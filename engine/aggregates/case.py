@@ -6,6 +6,7 @@ opened elsewhere begins with the step that is told first; from there on its life
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
@@ -236,4 +237,9 @@ def _ended(case: Case, event: CaseClosed) -> Case:
     )  # fmt: skip
 
 
-AGGREGATE = Aggregate("case", Case, decide, evolve)
+def looks_at(known: Case | None, command: CaseCommand) -> Iterator[tuple[str, str]]:
+    if (contract := command.contract or (known.contract if known else None)) is not None:
+        yield "contract", contract
+
+
+AGGREGATE = Aggregate("case", Case, decide, evolve, looks_at=looks_at)

@@ -110,4 +110,9 @@ def standings(known: Content) -> Iterator[Standing]:
         yield Standing("content", joined(known.partner, known.content), each.first, each.end)
 
 
-AGGREGATE = Aggregate("content", Content, decide, evolve, standings)
+def looks_at(known: Content | None, command: ContentCommand) -> Iterator[tuple[str, str]]:
+    if (contract := command.contract or (known.contract if known else None)) is not None:
+        yield "contract", contract
+
+
+AGGREGATE = Aggregate("content", Content, decide, evolve, standings, looks_at=looks_at)

@@ -70,4 +70,8 @@ def evolve(known: Deposit | None, event: DepositPaid | DepositReturned) -> Depos
     )
 
 
-AGGREGATE = Aggregate("deposit", Deposit, decide, evolve)
+def looks_at(_: Deposit | None, command: DepositPaid | DepositReturned) -> tuple[tuple[str, str], ...]:
+    return ((those("service"), command.contract or ""),)
+
+
+AGGREGATE = Aggregate("deposit", Deposit, decide, evolve, looks_at=looks_at)

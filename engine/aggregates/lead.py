@@ -217,4 +217,13 @@ def groups(known: Lead) -> Iterator[str]:
     yield known.group
 
 
-AGGREGATE = Aggregate(KIND, Lead, decide, evolve, groups=groups)
+def looks_at(known: Lead | None, command: LeadCommand) -> Iterator[tuple[str, str]]:
+    if isinstance(command, LeadRegistered):
+        yield those(KIND), group_of(command.customer, command.product or "")
+    elif known is not None:
+        yield "contract", known.contract
+        if isinstance(command, LeadAccepted):
+            yield those(KIND), known.group
+
+
+AGGREGATE = Aggregate(KIND, Lead, decide, evolve, groups=groups, looks_at=looks_at)

@@ -21,7 +21,7 @@ from engine.events import Event
 # version issued, by the id of its assessment; of `statement`, by contract and period, the versions that were issued
 # (engine.store.statements.Issued); of `points`, by partner, program and day, what can be spent of the account
 # (engine.aggregates.redemption); of `usage`, by contract, a day in the last period of which events are recorded that it settles.
-# Of `those(kind)` and the name of a group: the states of all in it, by their ids.
+# Of `those(kind)` and the name of a group: the states of all in it, by their ids, as a list that is right until the next decision.
 Look = Callable[[str, str], Any]
 
 
@@ -63,14 +63,15 @@ class Requirement(NamedTuple):
     key: str = ""
 
 
-def nothing(_: Any) -> tuple[()]:  # noqa: ANN401 - any state
+def nothing(*_: Any) -> tuple[()]:  # noqa: ANN401 - any state
     return ()
 
 
 class Aggregate(NamedTuple):
     """One kind. `decide` returns the one event that a command comes to, or refuses; it may look at other aggregates.
 
-    `groups` are the names under which relations of the kind are found together, such as all leads of one customer.
+    `groups` are the names under which relations of the kind are found together, such as all leads of one customer. `looks_at` says
+    of a command, and the state before it, what a Look will be asked for: for speed alone, since a run reads all of that at once.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class Aggregate(NamedTuple):
     standings: Callable[[Any], Iterable[Standing]] = nothing
     requirements: Callable[[Any], Iterable[Requirement]] = nothing
     groups: Callable[[Any], Iterable[str]] = nothing
+    looks_at: Callable[[Any, Any], Iterable[tuple[str, str]]] = nothing
 
 
 class WrongState(Refused):

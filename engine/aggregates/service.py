@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
+from itertools import chain
 from typing import Literal, assert_never
 
 import msgspec
@@ -174,9 +175,9 @@ def _check_usage(contract: Contract, after: Service, look: Look) -> None:
     """That the contract, where it ends with this step, does not end before what is recorded of it."""
     if after.state not in _ENDED:
         return
-    others = [each for each in look(those("service"), contract.contract) if each.service != after.service]
-    before, ends = contract.valid_to, leave(contract, left_on([*others, after])).valid_to
-    last: date | None = look("usage", contract.contract)
+    others = (each for each in look(those("service"), contract.contract) if each.service != after.service)
+    before, ends = contract.valid_to, leave(contract, left_on(chain((after,), others))).valid_to
+    last: date | None = None if ends is None else look("usage", contract.contract)
     if last is None or ends is None or last < ends or (before is not None and before <= last):
         return
     period = Period.containing(last, contract.calendar)
@@ -284,10 +285,14 @@ def _opened(known: Service, day: date, state: str, phase: Phase) -> Service:
 
 def left_on(services: Iterable[Service]) -> date | None:
     """The day on which the last of a contract's services ended; None while one has not, or where none was ever exited."""
-    found = list(services)
-    if not any(each.state == "exited" for each in found) or any(each.state not in _ENDED for each in found):
-        return None
-    return max(each.since for each in found if each.since is not None)
+    exited, last = False, None
+    for each in services:
+        if each.state not in _ENDED:
+            return None
+        exited = exited or each.state == "exited"
+        if each.since is not None:
+            last = each.since if last is None else max(last, each.since)
+    return last if exited else None
 
 
 _ENDED = frozenset({"exited", "rejected"})
@@ -308,7 +313,11 @@ def groups(known: Service) -> tuple[str]:
     return (known.contract,)
 
 
-AGGREGATE = Aggregate("service", Service, decide, evolve, standings, requirements, groups)
+def looks_at(_: Service | None, command: ServiceCommand) -> tuple[tuple[str, str], ...]:
+    return ((those("service"), command.contract or ""),)
+
+
+AGGREGATE = Aggregate("service", Service, decide, evolve, standings, requirements, groups, looks_at)
 
 # What follows from services for the facts of their contracts: (phase, product or None for all, first day, end or None).
 Phases = list[tuple[Phase, str | None, date, date | None]]

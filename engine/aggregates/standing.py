@@ -77,9 +77,9 @@ def stopped(events: pl.DataFrame, required: pl.DataFrame, standings: pl.DataFram
     needs = asked(events, required)
     met = (
         needs.lazy()
-        .join(standings.lazy(), on=["gate", "subject", "key"], suffix="_of")
+        .join(_open(needs, standings).lazy(), on=[*_ASKED, "day"], suffix="_of")
         .filter(
-            _holds(),
+            *_IN_PLACE,
             pl.col("product_of").is_null() | pl.col("product").eq_missing(pl.col("product_of")),
             pl.col("region_of").is_null() | pl.col("region").eq_missing(pl.col("region_of")),
         )
@@ -95,9 +95,10 @@ def stopped(events: pl.DataFrame, required: pl.DataFrame, standings: pl.DataFram
 
 def asked(events: pl.DataFrame, required: pl.DataFrame) -> pl.DataFrame:
     """One row an event and a gate that it has to pass, with the gate's `subject` for it."""
+    once = _united(required, ["scope", "subject", "gate", "key", "first", "end"])
     parts = [
-        events.join(required.filter(pl.col("scope") == scope).drop("scope"), left_on=column, right_on="subject").filter(
-            _holds()
+        events.join(once.filter(pl.col("scope") == scope).drop("scope"), left_on=column, right_on="subject").filter(
+            *_ON_DAY, *_IN_PLACE
         )
         for scope, column in (("model", "model"), ("contract", "contract"))
     ]
@@ -114,11 +115,33 @@ def asked(events: pl.DataFrame, required: pl.DataFrame) -> pl.DataFrame:
     return together.filter(~exempt).unique(maintain_order=True)
 
 
-def _holds() -> pl.Expr:
-    day, seq = pl.col("day"), pl.col("seq")
+def _open(needs: pl.DataFrame, standings: pl.DataFrame) -> pl.DataFrame:
+    """On which of the days, and for which product and region, each gate stands open from which place up to which.
+
+    A subject may have thousands of standings, renewed again and again; of a day few are left.
+    """
+    days = needs.select(*_ASKED, "day").unique()
+    held = days.lazy().join(standings.lazy(), on=_ASKED).filter(*_ON_DAY).collect()
+    return _united(held, [*_ASKED, "day", "product", "region"])
+
+
+def _united(rows: pl.DataFrame, same: list[str]) -> pl.DataFrame:
+    """Rows that are the `same` but for their places, as few as there can be: `same`, since, until."""
+    before = pl.col("until").cum_max().shift(1)
     return (
-        (pl.col("first") <= day)
-        & (pl.col("end").is_null() | (day < pl.col("end")))
-        & (pl.col("since") <= seq)
-        & (seq < pl.col("until"))
+        rows.lazy()
+        .sort("since")
+        .with_columns(stretch=(pl.col("since") > before).fill_null(value=False).cum_sum().over(same))
+        .group_by([*same, "stretch"])
+        .agg(pl.col("since").min(), pl.col("until").max())
+        .drop("stretch")
+        .collect()
     )
+
+
+_ASKED = ["gate", "subject", "key"]
+_ON_DAY = (
+    pl.col("first") <= pl.col("day"),
+    pl.col("end").is_null() | (pl.col("day") < pl.col("end")),
+)
+_IN_PLACE = (pl.col("since") <= pl.col("seq"), pl.col("seq") < pl.col("until"))

@@ -134,4 +134,8 @@ def standings(known: Training) -> Iterator[Standing]:
         yield Standing("certificate", known.partner, each.first, each.end, key=known.course)
 
 
-AGGREGATE = Aggregate("training", Training, decide, evolve, standings)
+def looks_at(_: Training | None, command: TrainingCommand) -> tuple[tuple[str, str], ...]:
+    return (("course", command.course),)
+
+
+AGGREGATE = Aggregate("training", Training, decide, evolve, standings, looks_at=looks_at)

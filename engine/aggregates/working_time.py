@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 import polars as pl
@@ -24,7 +25,7 @@ def worked(working: WorkingTime, time_zone: str, start: datetime, end: datetime)
     """
     if end <= start:
         return _NONE
-    days = [day for day in _days(day_in(time_zone, start), day_in(time_zone, end)) if _is_worked(working, day)]
+    days = tuple(day for day in _days(day_in(time_zone, start), day_in(time_zone, end)) if _is_worked(working, day))
     begins = _instants(time_zone, days, working.begins, "earliest")
     ends = _instants(time_zone, days, working.ends, "latest")
     found, reached = _NONE, start
@@ -45,7 +46,8 @@ def _is_worked(working: WorkingTime, day: date) -> bool:
     return day.isoweekday() in working.weekdays and day not in working.holidays
 
 
-def _instants(time_zone: str, days: list[date], minute: int, which: _Which) -> list[datetime]:
+@lru_cache(maxsize=1_000)  # thousands of cases are answered within few days
+def _instants(time_zone: str, days: tuple[date, ...], minute: int, which: _Which) -> tuple[datetime, ...]:
     """When the clock shows so many minutes of each of the days; `which` of the times where it does so twice."""
     wanted = [datetime(day.year, day.month, day.day) + minute * _MINUTE for day in days]  # noqa: DTZ001 - of that zone
     found: list[datetime | None] = _located(time_zone, wanted, which)
@@ -56,7 +58,7 @@ def _instants(time_zone: str, days: list[date], minute: int, which: _Which) -> l
         for index, instant in zip(missing, _located(time_zone, [wanted[i] for i in missing], which), strict=True):
             found[index] = instant
         missing = [index for index in missing if found[index] is None]
-    return [instant for instant in found if instant is not None]
+    return tuple(instant for instant in found if instant is not None)
 
 
 def _located(time_zone: str, wanted: list[datetime], which: _Which) -> list[datetime | None]:

@@ -24,6 +24,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     @property
     def named(self) -> str:
         """The id of what the event happened to, among those of its kind."""
+        if len(self.KEY) == 1:  # nearly always, and asked for again and again
+            return getattr(self, self.KEY[0]) or ""
         return joined(*(getattr(self, field) or "" for field in self.KEY))
 
 

@@ -25,6 +25,7 @@ from engine.events import (
     PointsRedemptionRequested,
     ReportedEvent,
     RulebookPublished,
+    ServiceEvent,
     ServiceExited,
     ServiceReviewed,
     StreamedEvent,
@@ -37,18 +38,20 @@ from engine.settlement.desk import Desk, Refusal
 from engine.settlement.relating import GATE_ATTRIBUTES
 from engine.store import log
 from engine.store.database import Rows
+from engine.store.relations import Relation
 
 
 class Decision(NamedTuple):
     """`accepted` are (stream id, stored name, state) in order of arrival; `facts` are those of the volume among them.
 
-    `told` are the others among them, `advances` those of the volume that pay one, each with its index. `gave_back` is whether any
-    gave volume of an authorisation back.
+    `told` are the others among them, `advances` those of the volume that pay one, each with its index; `changed` are the relations as
+    they leave them. `gave_back` is whether any gave volume of an authorisation back.
     """
 
     accepted: list[tuple[bytes, str, bytes]]
     told: list[tuple[int, Event]]
     advances: list[tuple[int, AdvancePaid]]
+    changed: list[Relation]
     refusals: list[Refusal]
     facts: pl.DataFrame
     arrived: tuple[str, ...]
@@ -60,13 +63,23 @@ def runs(fresh: list[tuple[int, Event, bytes]]) -> list[list[tuple[int, Event, b
     and the end of a history does not depend on how it was cut into batches.
 
     A rulebook folds its contracts again, and is refused where it cannot. Who spends points must have them. A service that ends its
-    contract must not do so before what is recorded.
+    contract must not do so before what is recorded; but steps of services record nothing of it.
     """
-    alone = (
-        RulebookPublished, PointsBurned, PointsRedemptionRequested, PointsRedemptionApproved, ServiceReviewed, ServiceExited,
-    )  # fmt: skip
-    cuts = [index for index, (_, event, _) in enumerate(fresh) if isinstance(event, alone)]
-    return [fresh[start:end] for start, end in pairwise(sorted({0, *cuts, len(fresh)}))]
+    cuts, services = [0], True
+    for index, (_, event, _) in enumerate(fresh):
+        if isinstance(event, _ALONE) or (_may_end(event) and not services):
+            cuts.append(index)
+            services = True
+        services = services and isinstance(event, ServiceEvent)
+    return [fresh[start:end] for start, end in pairwise(sorted({*cuts, len(fresh)}))]
+
+
+_ALONE = (RulebookPublished, PointsBurned, PointsRedemptionRequested, PointsRedemptionApproved)
+
+
+def _may_end(event: Event) -> bool:
+    """Whether a contract may end with the step."""
+    return isinstance(event, ServiceExited) or (isinstance(event, ServiceReviewed) and not event.approved)
 
 
 def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Container[int]) -> Decision:
@@ -80,7 +93,7 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Cont
         if len(streamed) < len(fresh)
         else []
     )
-    desk = Desk(cursor, told, waited)
+    desk = Desk(cursor, told, [seq for seq, _ in streamed], waited)
     for seq, event in told:
         desk.decide(seq, event)
     desk.save()
@@ -107,8 +120,8 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Cont
         elif isinstance(event, AdvancePaid):
             advances.append((index, event))
     return Decision(
-        accepted, told_accepted, advances, list(refused.values()), facts, tuple(desk.arrived), desk.gave_back
-    )
+        accepted, told_accepted, advances, desk.changed, list(refused.values()), facts, tuple(desk.arrived), desk.gave_back
+    )  # fmt: skip
 
 
 def stream_of(event: Event) -> bytes:

@@ -22,8 +22,10 @@ from engine.events import (
     AssessmentReassessed,
     ContractSigned,
     ContractTerminated,
+    DiscrepancyEvent,
     Event,
     FxRatePublished,
+    NoteEvent,
     PointsBurned,
     ReportedEvent,
     RulebookPublished,
@@ -40,6 +42,7 @@ from engine.settlement.relating import Relations
 from engine.store import assessments, facts, partner_facts, rates, recorder, registry, statements, suspense
 from engine.store.database import Rows
 from engine.store.registry import PARTNER, TERMS, Published, terms_of
+from engine.store.relations import Relation
 
 
 class Refusal(NamedTuple):
@@ -55,8 +58,10 @@ class Refusal(NamedTuple):
 class Desk:
     """The partners, contracts, rulebooks and rates that a run is about, as they stand after each of its events."""
 
-    def __init__(self, cursor: Rows, told: Sequence[tuple[int, Event]], waited: Container[int]) -> None:
-        """`waited` are the places of those that waited for the step before theirs."""
+    def __init__(
+        self, cursor: Rows, told: Sequence[tuple[int, Event]], streamed: Sequence[int], waited: Container[int]
+    ) -> None:
+        """`streamed` are the places of the run's volume, `waited` of those that waited for the step before theirs."""
         self._cursor = cursor
         self._waited = waited
         signed = [event for _, event in told if isinstance(event, ContractSigned)]
@@ -70,6 +75,8 @@ class Desk:
         rulebook_ids = {event.rulebook for event in signed} | {event.rulebook for event in published}
         rulebook_ids |= {contract.rulebook for contract in self._contracts.values()}
         self._rulebooks = registry.rulebooks(cursor, rulebook_ids) if rulebook_ids else {}
+        about_notes = [event for _, event in told if isinstance(event, (NoteEvent, DiscrepancyEvent))]
+        self._statements = statements.InOrder(cursor, [(event.contract, event.period) for event in about_notes])
         rate_keys = {rates.key_of(event) for _, event in told if isinstance(event, FxRatePublished)}
         self._rates = rates.known(cursor, rate_keys) if rate_keys else {}
         self.refusals: list[Refusal] = []
@@ -77,8 +84,16 @@ class Desk:
         # Whether anything gave volume of an authorisation back.
         self.gave_back = False
         self._relations = Relations(
-            cursor, [event for _, event in told], self._other, {(PARTNER, id_) for id_ in partner_ids}
+            cursor, [event for _, event in told], streamed, self._other, {(PARTNER, id_) for id_ in partner_ids}
         )
+        further = {id_ for kind, id_ in self._relations.looked_at if kind == "contract"}
+        further |= {event.contract for event in about_notes}
+        if further := further - self._contracts.keys():
+            self._contracts |= registry.contracts(cursor, further)
+        partners = {
+            self._contracts[event.contract].partner for event in about_notes if event.contract in self._contracts
+        }
+        self._relations.read([(PARTNER, id_) for id_ in partners])
         # Those that a decision made of commands, where they differ from what was sent.
         self.decided: dict[int, Event] = {}
         # Each contract's terms through the batch: (since, terms), the first as they stood before it.
@@ -167,7 +182,7 @@ class Desk:
             scorecard, period, partner = id_.split("\x1f")
             return assessments.issued(self._cursor, scorecard, period, [partner]).get(partner)
         if kind == "statement":
-            return statements.versions(self._cursor, *id_.split("\x1f"))
+            return self._statements.of(*id_.split("\x1f"))
         if kind == "usage":
             days = (facts.latest(self._cursor, [id_]).get(id_), partner_facts.latest_money(self._cursor, id_))
             return max((day for day in days if day is not None), default=None)
@@ -186,8 +201,6 @@ class Desk:
             self._leave(seq, event)
         if isinstance(event, AssessmentFinalised):
             self.arrived.append(suspense.final_of(event.named))
-        self.arrived += self._relations.arrived
-        self._relations.arrived.clear()
 
     def _leave(self, seq: int, event: ServiceEvent) -> None:
         """With the last of its services the contract ends, for what comes after it in the run too."""
@@ -227,7 +240,13 @@ class Desk:
             self._rates[key] = fx.evolve(self._rates.get(key), event)
 
     def save(self) -> None:
+        self.arrived += self._relations.arrivals()
         registry.save_contracts(self._cursor, [steps[-1][1] for steps in self.history.values()])
+
+    @property
+    def changed(self) -> list[Relation]:
+        """The relations that changed in the run, as its last step left them."""
+        return self._relations.changed
 
     def gates(self) -> bool:
         """Whether any event may have to pass a gate (engine.aggregates.standing)."""

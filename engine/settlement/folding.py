@@ -32,10 +32,11 @@ from engine.projections import partner_facts
 from engine.projections.columns import columns
 from engine.projections.facts import FACTS
 from engine.settlement import relating, taking_up
-from engine.store import assessments, facts, log, points, rates, registry, resolutions
+from engine.store import assessments, facts, log, points, rates, registry, relations, resolutions
 from engine.store import partner_facts as partner_fact_store
 from engine.store.database import Rows
 from engine.store.registry import Published
+from engine.store.relations import Relation
 
 # Merging costs as much as the facts so far; this often, it stays small beside the fold.
 _PAGES_A_MERGE = 16
@@ -126,9 +127,15 @@ def fold_counted(cursor: Rows, events: Sequence[CountedEvent]) -> pl.DataFrame:
     return partner_facts.fold(events, {name: contract.time_zone for name, contract in contracts.items()})
 
 
-def keep(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
-    """What (position, event) tell of partners, relations and exchange rates. The caller holds the writers' lock."""
-    relating.keep(cursor, [event for _, event in told])
+def keep(cursor: Rows, told: Sequence[tuple[int, Event]], changed: Sequence[Relation] | None = None) -> None:
+    """What (position, event) tell of partners, relations and exchange rates. The caller holds the writers' lock.
+
+    `changed` are the relations as the events leave them, where deciding has found that already.
+    """
+    if changed is None:
+        relating.keep(cursor, [event for _, event in told])
+    else:
+        relations.save(cursor, changed)
     resolved = [(at, event) for at, event in told if isinstance(event, DiscrepancyResolved)]
     if resolved:
         resolutions.save(cursor, [taking_up.resolution_of(at, event) for at, event in resolved])

@@ -57,11 +57,11 @@ def entries_of(cursor: Rows, issued: Sequence[Issued]) -> list[Entry]:
 
 def keep_told(cursor: Rows, told: Sequence[tuple[int, Event]]) -> None:
     """Keeps the entries of (position, event) that tell of notes and payments. The caller holds the writers' lock."""
+    published = [event for _, event in told if isinstance(event, StatementPublished)]
+    statements = statement_store.InOrder(cursor, [(event.contract, event.period) for event in published])
 
     def closed(contract: str, period: str) -> Json:
-        issued = statement_store.issued(cursor, contract, period)
-        assert issued is not None, (contract, period)
-        found: Json = msgspec.json.decode(issued.statement)
+        found: Json = msgspec.json.decode(statements.of(contract, period)[0].statement)
         return found
 
     store.save(cursor, entries_told(told, closed))

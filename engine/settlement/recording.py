@@ -186,6 +186,8 @@ def _claimed(cursor: Rows, messages: Sequence[Message]) -> _Sorted:
 def _told_apart(cursor: Rows, messages: Sequence[Message], contents: dict[bytes, bytes]) -> _Sorted:
     """`contents` are the content hashes of identities that were taken in before."""
     told = _Sorted([], {}, {})
+    # Which contents under taken identities are in suspense already, or about to be; looked up when the first is met.
+    conflicts: set[tuple[bytes, bytes]] | None = None
     for seq, message in enumerate(messages):
         found = message.found
         match found:
@@ -195,22 +197,22 @@ def _told_apart(cursor: Rows, messages: Sequence[Message], contents: dict[bytes,
             case Readable() if found.identity not in contents:
                 contents[found.identity] = found.content
                 told.fresh.append((seq, found))
-            case Readable() if found.content in {contents[found.identity], ERASED} or _kept_before(
-                cursor, found, told.kept
-            ):
+            case Readable() if found.content in {contents[found.identity], ERASED}:
                 told.ended[seq] = "duplicate"
             case Readable():
+                if conflicts is None:
+                    read = (each.found for each in messages)
+                    pairs = [(each.identity, each.content) for each in read if isinstance(each, Readable)]
+                    conflicts = suspense.conflicting(cursor, pairs)
+                if (found.identity, found.content) in conflicts:
+                    told.ended[seq] = "duplicate"
+                    continue
+                conflicts.add((found.identity, found.content))
                 told.ended[seq] = "suspended"
                 told.kept[seq] = _kept(message, _conflict(seq, found))
             case _:
                 assert_never(found)
     return told
-
-
-def _kept_before(cursor: Rows, found: Readable, kept: Mapping[int, suspense.Kept]) -> bool:
-    """Whether this content under a taken identity is in suspense already, or is about to be."""
-    conflict = (found.identity, found.content)
-    return any((k.identity, k.content) == conflict for k in kept.values()) or suspense.conflicting(cursor, *conflict)
 
 
 def _conflict(seq: int, found: Readable) -> Refusal:
@@ -300,7 +302,7 @@ def _append(cursor: Rows, decision: Decision, at: datetime) -> None:
     if decision.facts.height:
         facts.add(cursor, decision.facts)
     told = [(first + index, event) for index, event in decision.told]
-    folding.keep(cursor, told)
+    folding.keep(cursor, told, decision.changed)
     journaling.keep_told(cursor, told)
     journaling.keep_advances(cursor, [(first + index, event) for index, event in decision.advances])
     folding.refold_phases(cursor, [event for _, event in decision.told], first + len(rows) - 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Literal
 
 import polars as pl
 
@@ -29,11 +31,10 @@ def key_of(event: Event) -> Key:
 
 
 def evolved(before: Relation | None, event: Event) -> Relation:
-    kind, id_ = key_of(event)
-    state = AGGREGATES[kind].evolve(before.state if before else None, event)
+    state = AGGREGATES[event.KIND].evolve(before.state if before else None, event)
     if before is None:
-        return Relation(kind, id_, 1, state, event.time)
-    return Relation(kind, id_, before.version + 1, state, max(before.time, event.time))
+        return Relation(event.KIND, event.named, 1, state, event.time)
+    return Relation(before.kind, before.id, before.version + 1, state, max(before.time, event.time))
 
 
 def keep(cursor: Rows, events: Sequence[Event]) -> None:
@@ -64,36 +65,69 @@ def steps_of(cursor: Rows, told: Sequence[tuple[int, Event]]) -> History:
 class Relations:
     """What is decided of relations in one run, and the gates that stand open in it."""
 
-    def __init__(self, cursor: Rows, told: Sequence[Event], others: Look, also: Iterable[Key] = ()) -> None:
-        """`also` are those that will be looked at: read at once."""
+    def __init__(self, cursor: Rows, told: Sequence[Event], streamed: Sequence[int], others: Look, also: Iterable[Key] = ()) -> None:  # fmt: skip
+        """`streamed` are the places of the volume in the run, sorted; `also` are those that will be looked at: read at once."""
         self._cursor = cursor
+        self._streamed = streamed
         self._others = others
-        own = {key_of(event) for event in told if event.KIND in AGGREGATES} | set(also)
-        self._known: dict[Key, Relation | None] = dict.fromkeys(own)
-        # The ids of those of a group, by kind and the group's name: of all that are known, or, where it was looked at, of all.
-        self._grouped: dict[tuple[str, str], set[str]] = {}
-        self._whole: set[tuple[str, str]] = set()
-        if own:
-            for key, relation in store.known(cursor, own).items():
-                self._know(key, relation)
-        # Each changed relation through the run: (since, relation), the first as it stood before it.
+        self._known: dict[Key, Relation | None] = {}
+        # By kind and the group's name: of all that are known, or, where it was looked at, of all.
+        self._grouped: dict[Key, _Group] = {}
+        self._whole: set[Key] = set()
+        own = [event for event in told if event.KIND in AGGREGATES]
+        self.read({key_of(event) for event in own} | set(also))
+        # What is looked at beside the relations themselves, for the others to be read at once, too.
+        self.looked_at = self._read_ahead(own)
+        # Each changed relation through the run: (since, relation), the first as it stood before it. Volume can tell apart only what
+        # it comes between, so of several states with none of it in between the last is kept.
         self._history: dict[Key, list[tuple[int, Relation | None]]] = {}
-        self.arrived: list[str] = []
+
+    def read(self, keys: Collection[Key]) -> None:
+        """Reads those of the relations at once that are not known yet."""
+        missing = [key for key in keys if key not in self._known]
+        if missing:
+            found = store.known(self._cursor, missing)
+            for key in missing:
+                self._know(key, found.get(key))
+
+    def _read_groups(self, groups: Iterable[Key]) -> None:
+        names: dict[str, list[str]] = {}
+        for kind, name in groups:
+            if (kind, name) not in self._whole:
+                self._whole.add((kind, name))
+                names.setdefault(kind, []).append(name)
+        for kind, wanted in names.items():
+            for each in store.grouped(self._cursor, kind, wanted):
+                if (kind, each.id) not in self._known:
+                    self._know((kind, each.id), each)
+
+    def _read_ahead(self, own: Iterable[Event]) -> set[Key]:
+        """Reads the relations that decisions will look at; returns what they will look at beside."""
+        wanted: set[Key] = set()
+        for event in own:
+            relation = self._known[key_of(event)]
+            wanted.update(AGGREGATES[event.KIND].looks_at(relation.state if relation else None, event))
+        self._read_groups((kind.removesuffix(ANY), name) for kind, name in wanted if kind.endswith(ANY))
+        self.read([key for key in wanted if key[0] in AGGREGATES])
+        return {key for key in wanted if not key[0].endswith(ANY) and key[0] not in AGGREGATES}
 
     @property
     def history(self) -> History:
         """What changed in the run."""
         return self._history
 
+    @property
+    def changed(self) -> list[Relation]:
+        """What changed in the run, as its last step left it."""
+        return [relation for steps in self._history.values() if (relation := steps[-1][1]) is not None]
+
     def look(self, kind: str, id_: str) -> Any:  # noqa: ANN401 - any aggregate's state
         if kind.endswith(ANY):
             return self._together(kind.removesuffix(ANY), id_)
         if kind not in AGGREGATES:
             return self._others(kind, id_)
-        key = (kind, id_)
-        if key not in self._known:
-            self._know(key, store.known(self._cursor, [key]).get(key))
-        found = self._known[key]
+        self.read([(kind, id_)])
+        found = self._known[kind, id_]
         return None if found is None else found.state
 
     def _know(self, key: Key, relation: Relation | None) -> None:
@@ -101,19 +135,16 @@ class Relations:
         kind, id_ = key
         before, self._known[key] = self._known.get(key), relation
         for each in _groups(before) - _groups(relation):
-            self._grouped[kind, each].discard(id_)
-        for each in _groups(relation) - _groups(before):
-            self._grouped.setdefault((kind, each), set()).add(id_)
+            self._grouped[kind, each].leave(id_)
+        if relation is not None:
+            for each in _groups(relation):
+                self._grouped.setdefault((kind, each), _Group()).put(id_, relation.state)
 
     def _together(self, kind: str, name: str) -> list[Any]:
         """The states of all in a group, those that this run has changed as it left them."""
-        if (kind, name) not in self._whole:
-            self._whole.add((kind, name))
-            for each in store.grouped(self._cursor, kind, name):
-                if (kind, each.id) not in self._known:
-                    self._know((kind, each.id), each)
-        found = (self._known[kind, id_] for id_ in sorted(self._grouped.get((kind, name), ())))
-        return [each.state for each in found if each is not None]
+        self._read_groups([(kind, name)])
+        found = self._grouped.get((kind, name))
+        return found.states if found else []
 
     def decide(self, seq: int, command: Event, *, waited: bool = False) -> Event:
         """`waited` is whether it waited for the step before it. Raises what the aggregate refuses."""
@@ -134,10 +165,27 @@ class Relations:
         assert key_of(event) == key, (command, event)
         after = evolved(before, event)
         self._know(key, after)
-        self._history.setdefault(key, [(-1, before)]).append((seq, after))
-        opened = AGGREGATES[command.KIND].standings(after.state)
-        self.arrived += sorted({f"{s.gate}:{s.subject}" for s in opened} | {f"{command.KIND}:{command.named}"})
+        self._remember(key, seq, before, after)
         return event
+
+    def _remember(self, key: Key, seq: int, before: Relation | None, after: Relation) -> None:
+        steps = self._history.setdefault(key, [(-1, before)])
+        since, _ = steps[-1]
+        if since >= 0 and bisect_right(self._streamed, since) == bisect_right(self._streamed, seq):
+            steps.pop()
+        steps.append((seq, after))
+
+    def arrivals(self) -> list[str]:
+        """What suspended messages may have waited for, that the run's steps brought."""
+        found: dict[str, None] = {}
+        for (kind, id_), steps in self._history.items():
+            found[f"{kind}:{id_}"] = None
+            for _, relation in steps[1:]:
+                assert relation is not None, (kind, id_)
+                # Those of one relation are all of one gate and subject.
+                for each in islice(AGGREGATES[kind].standings(relation.state), 1):
+                    found[f"{each.gate}:{each.subject}"] = None
+        return list(found)
 
     def gates(self) -> bool:
         """Whether any event of the run may have to pass a gate."""
@@ -167,20 +215,15 @@ class Relations:
 
     def _asked(self) -> list[Requirement]:
         """What the relations that changed in the run require, at any point of it."""
-        return [
-            each
-            for _, _, relation in self._stretches()
-            for each in AGGREGATES[relation.kind].requirements(relation.state)
-        ]
+        return [requirement for requirement, _, _ in self._through_run("requirements")]
 
     def _required(self, contracts: Sequence[str], models: Sequence[str]) -> pl.DataFrame:
-        parts = [store.required(self._cursor, contracts, models, self._history)]
-        rows = [
-            rows_of(each, since, until)
-            for since, until, relation in self._stretches()
-            for each in AGGREGATES[relation.kind].requirements(relation.state)
+        rows = [rows_of(*each) for each in self._through_run("requirements")]
+        parts = [
+            store.required(self._cursor, contracts, models, self._history),
+            pl.DataFrame(rows, schema=REQUIREMENTS, orient="row"),
         ]
-        return pl.concat([*parts, pl.DataFrame(rows, schema=REQUIREMENTS, orient="row")])
+        return pl.concat(parts)
 
     def _standings(self, events: pl.DataFrame) -> pl.DataFrame:
         pairs = {("authorisation", name) for name in events["contract"].unique()}
@@ -189,25 +232,45 @@ class Relations:
         pairs |= {(gate, name) for gate in ("qualification", "certificate") for name in partners}
         contents = events.filter(pl.col("content").is_not_null()).select(pl.col("partner") + "\x1f" + pl.col("content"))
         pairs |= {("content", name) for name in contents.to_series().unique()}
-        rows = [
-            standing_row(each, since, until)
-            for since, until, relation in self._stretches()
-            for each in AGGREGATES[relation.kind].standings(relation.state)
-        ]
+        rows = [standing_row(*each) for each in self._through_run("standings") if each[0][:2] in pairs]
         parts = [
             store.standings(self._cursor, pairs, self._history),
             pl.DataFrame(rows, schema=STANDINGS, orient="row"),
         ]
         return pl.concat(parts)
 
-    def _stretches(self) -> list[tuple[int, int, Relation]]:
-        """Of every relation that changed in the run: from where up to where in it which state counts."""
-        return [
-            (since, until, relation)
-            for steps in self._history.values()
-            for (since, relation), until in zip(steps, [*(at for at, _ in steps[1:]), FOREVER], strict=True)
-            if relation is not None
-        ]
+    def _through_run(self, what: Literal["requirements", "standings"]) -> Iterator[tuple[Any, int, int]]:
+        """What follows from every relation that changed in the run: each with from where up to where in it that is so."""
+        for (kind, _), steps in self._history.items():
+            follows = getattr(AGGREGATES[kind], what)
+            since: dict[Any, int] = {}
+            for at, relation in steps:
+                now = dict.fromkeys(follows(relation.state), at) if relation else {}
+                for gone in since.keys() - now.keys():
+                    yield gone, since.pop(gone), at
+                since = now | since
+            for each, at in since.items():
+                yield each, at, FOREVER
+
+
+class _Group:
+    """The states of those of a group that are known, by their ids."""
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+        self.states: list[Any] = []
+
+    def put(self, id_: str, state: Any) -> None:  # noqa: ANN401 - any aggregate's
+        at = bisect_left(self._ids, id_)
+        if self._ids[at : at + 1] == [id_]:
+            self.states[at] = state
+        else:
+            self._ids.insert(at, id_)
+            self.states.insert(at, state)
+
+    def leave(self, id_: str) -> None:
+        at = bisect_left(self._ids, id_)
+        del self._ids[at], self.states[at]
 
 
 def _groups(relation: Relation | None) -> set[str]:

@@ -14,6 +14,7 @@ from engine.projections.partner_facts import FACTS, KEY
 from engine.store.database import Rows
 from engine.store.facts import pairs
 
+_FEW = 500
 _SAME = " AND ".join(f"f.{name} = a.{name}" for name in KEY)
 
 
@@ -23,14 +24,16 @@ def add(cursor: Rows, facts: pl.DataFrame) -> None:
     with cursor.copy("COPY partner_facts_to_add FROM STDIN") as copy:
         for row in facts.select(FACTS.names()).iter_rows():
             copy.write_row(row)
+    if facts.height > _FEW:
+        # Else PostgreSQL takes them for few, and goes through a partner's day once for each of them.
+        cursor.execute("ANALYZE partner_facts_to_add")
     cursor.execute(
         "UPDATE partner_facts f SET events = f.events + a.events, value_micros = f.value_micros + a.value_micros "  # noqa: S608
         f"FROM partner_facts_to_add a WHERE {_SAME}"
     )
-    cursor.execute(
-        "INSERT INTO partner_facts SELECT * FROM partner_facts_to_add a "  # noqa: S608 - constants
-        f"WHERE NOT EXISTS (SELECT FROM partner_facts f WHERE {_SAME})"
-    )
+    # Apart, since whoever looks for a fact while others are added goes through those, too.
+    cursor.execute(f"DELETE FROM partner_facts_to_add a USING partner_facts f WHERE {_SAME}")  # noqa: S608 - constants
+    cursor.execute("INSERT INTO partner_facts SELECT * FROM partner_facts_to_add")
     cursor.execute("DELETE FROM partner_facts_to_add")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import msgspec
 import polars as pl
@@ -82,12 +82,12 @@ def contracts_in(cursor: Rows, kind: str, name: str, among: Iterable[str] | None
     return {row[0] for row in rows}
 
 
-def grouped(cursor: Rows, kind: str, name: str) -> list[Relation]:
-    """The relations of a kind in the group of that name, by their ids."""
+def grouped(cursor: Rows, kind: str, names: Iterable[str]) -> list[Relation]:
+    """The relations of a kind in any of the groups of those names, by their ids."""
     rows = cursor.execute(
-        "SELECT kind, id, version, state, time FROM relations JOIN relation_groups USING (kind, id) "
-        "WHERE kind = %s AND name = %s ORDER BY id",
-        (kind, _hashed(name)),
+        "SELECT kind, id, version, state, time FROM relations WHERE (kind, id) IN "
+        "(SELECT kind, id FROM relation_groups WHERE kind = %s AND name = ANY(%s)) ORDER BY id",
+        (kind, [_hashed(name) for name in names]),
     )
     return [_relation(row) for row in rows]
 
@@ -101,43 +101,51 @@ def save(cursor: Rows, changed: Sequence[Relation]) -> None:
     """Keeps the relations with what follows from them. The caller holds the writers' lock."""
     if not changed:
         return
-    cursor.executemany(
-        "INSERT INTO relations VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, "
-        "state = excluded.state, partner = excluded.partner, contract = excluded.contract, time = excluded.time",
-        [
-            (
-                r.kind, r.id, getattr(r.state, "partner", None), getattr(r.state, "contract", None), r.version,
-                _encoder.encode(r.state), r.time,
-            )
-            for r in changed
-        ],
-    )  # fmt: skip
     names = ([r.kind for r in changed], [r.id for r in changed])
+    cursor.execute(
+        "INSERT INTO relations SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[], "
+        "%s::timestamptz[]) ON CONFLICT (kind, id) DO UPDATE SET version = excluded.version, state = excluded.state, "
+        "partner = excluded.partner, contract = excluded.contract, time = excluded.time",
+        (
+            *names, [getattr(r.state, "partner", None) for r in changed], [getattr(r.state, "contract", None) for r in changed],
+            [r.version for r in changed], [_encoder.encode(r.state) for r in changed], [r.time for r in changed],
+        ),
+    )  # fmt: skip
     for table in ("requirements", "standings", "relation_groups"):
         cursor.execute(
             f"DELETE FROM {table} WHERE (kind, id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))",  # noqa: S608
             names,
         )
-    cursor.executemany(
-        "INSERT INTO requirements VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+    _copy(
+        cursor,
+        "COPY requirements FROM STDIN",
         [
             (r.kind, r.id, q.scope, q.subject, q.gate, q.key, q.first, q.end)
             for r in changed
             for q in AGGREGATES[r.kind].requirements(r.state)
         ],
     )
-    cursor.executemany(
-        "INSERT INTO standings VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+    _copy(
+        cursor,
+        "COPY standings FROM STDIN",
         [
             (r.kind, r.id, s.gate, s.subject, s.key, s.product, s.region, s.first, s.end)
             for r in changed
             for s in AGGREGATES[r.kind].standings(r.state)
         ],
     )
-    cursor.executemany(
-        "INSERT INTO relation_groups VALUES (%s, %s, %s)",
+    _copy(
+        cursor,
+        "COPY relation_groups FROM STDIN",
         [(r.kind, r.id, _hashed(name)) for r in changed for name in AGGREGATES[r.kind].groups(r.state)],
     )
+
+
+def _copy(cursor: Rows, statement: LiteralString, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        with cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def any_required(cursor: Rows) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -56,11 +56,38 @@ def issued(cursor: Rows, contract: str, period: str, version: int = 1) -> Issued
 
 def versions(cursor: Rows, contract: str, period: str) -> list[Issued]:
     """The versions of a statement that were issued, the closed one first; none while it is open."""
-    rows = cursor.execute(
-        f"SELECT {_COLUMNS} FROM statements WHERE contract = %s AND period = %s ORDER BY version",  # noqa: S608
-        (contract, period),
-    )
-    return [Issued(*row) for row in rows]
+    return InOrder(cursor, ()).of(contract, period)
+
+
+class InOrder:
+    """The versions of statements that are asked for one by one, by (contract, period) in about the order in which they are `wanted`:
+    those that follow are read with the first of them, a few at a time, since a statement can be long.
+    """
+
+    def __init__(self, cursor: Rows, wanted: Iterable[tuple[str, str]]) -> None:
+        self._cursor = cursor
+        self._wanted = list(dict.fromkeys(wanted))
+        self._places = {key: at for at, key in enumerate(self._wanted)}
+        self._found: dict[tuple[str, str], list[Issued]] = {}
+
+    def of(self, contract: str, period: str) -> list[Issued]:
+        """The versions that were issued, the closed one first; none while it is open."""
+        key = (contract, period)
+        if key not in self._found:
+            at = self._places.get(key, len(self._wanted))
+            following = dict.fromkeys([key, *self._wanted[at : at + _AT_ONCE]])
+            self._found = {each: [] for each in following}
+            rows = self._cursor.execute(
+                f"SELECT {_COLUMNS} FROM statements WHERE (contract, period) IN "  # noqa: S608
+                "(SELECT * FROM unnest(%s::text[], %s::text[])) ORDER BY version",
+                ([each[0] for each in following], [each[1] for each in following]),
+            )
+            for row in rows:
+                self._found[row[0], row[1]].append(Issued(*row))
+        return self._found[key]
+
+
+_AT_ONCE = 500
 
 
 def latest(cursor: Rows, contracts: Sequence[str], period: str) -> dict[str, Issued]:

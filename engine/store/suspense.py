@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from engine.store.database import Rows
+from engine.store.recorder import uuid_array
 
 _VOLUME = "volume:"
 _FINAL = "final:"
@@ -88,13 +89,15 @@ def _headers_text(headers: Mapping[str, bytes]) -> str:
     return json.dumps({name.replace("\0", "\ufffd"): value.hex() for name, value in headers.items()})
 
 
-def conflicting(cursor: Rows, identity: bytes, content: bytes) -> bool:
-    """Whether this content was kept before as a conflict with the identity's first content."""
-    row = cursor.execute(
-        "SELECT 1 FROM settle.suspense WHERE identity = %s::uuid AND content = %s::uuid",
-        (identity.hex(), content.hex()),
-    ).fetchone()
-    return row is not None
+def conflicting(cursor: Rows, pairs: Sequence[tuple[bytes, bytes]]) -> set[tuple[bytes, bytes]]:
+    """Those of the (identity, content) that were kept before, such as a conflict with the identity's first content."""
+    rows = cursor.execute(
+        "SELECT DISTINCT uuid_send(identity), uuid_send(content) FROM settle.suspense WHERE (identity, content) IN "
+        "(SELECT * FROM unnest(%s::uuid[], %s::uuid[]))",
+        (uuid_array(identity for identity, _ in pairs), uuid_array(content for _, content in pairs)),
+        binary=True,
+    )
+    return set(rows.fetchall())
 
 
 def entries(
@@ -234,8 +237,13 @@ def recycled(cursor: Rows, ids: Sequence[int], at: datetime) -> None:
 
 def still_suspended(cursor: Rows, reasons: Sequence[tuple[str, str, str | None, int]]) -> None:
     """Each (code, sentence, waits_for, id): why it is suspended now, after it was tried again."""
-    cursor.executemany("UPDATE settle.suspense SET code = %s, sentence = %s, waits_for = %s WHERE id = %s", reasons)
-    _forget_volumes(cursor, [id_ for *_, id_ in reasons])
+    ids = [id_ for *_, id_ in reasons]
+    cursor.execute(
+        "UPDATE settle.suspense s SET code = r.code, sentence = r.sentence, waits_for = r.waits_for "
+        "FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r (code, sentence, waits_for, id) WHERE s.id = r.id",
+        (*([each[at] for each in reasons] for at in range(3)), ids),
+    )
+    _forget_volumes(cursor, ids)
 
 
 def _forget_volumes(cursor: Rows, ids: Sequence[int]) -> None:
