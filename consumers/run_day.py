@@ -11,8 +11,8 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from consumers.commands import Asked, ask
-from consumers.suspense import recycle_ripe
-from engine.aggregates.refusal import Refused
+from consumers.suspense import recycle_all, recycle_ripe
+from engine.aggregates.refusal import Refused, TimeAhead
 from engine.period import Period, day_in
 from engine.settlement import calendar, closing, scoring
 from engine.settlement.calendar import Step, ToPay, Waits
@@ -61,6 +61,7 @@ def run_day(
         progress("close", number, len(periods))
         waits += _close(store, period, clock, closed)
     recycle_ripe(store, clock)
+    recycle_all(store, clock, TimeAhead.code)
     taken: list[Step] = []
     refused: dict[_Of, Waits] = {}
     while True:

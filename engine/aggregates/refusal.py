@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import ClassVar
+
+from engine.events import Event
+
+# Nobody tells a step a year before it happens: its year is written wrong.
+AHEAD_MAX = timedelta(days=366)
 
 
 class Refused(Exception):
@@ -18,11 +24,27 @@ class Refused(Exception):
         self.waits_for = waits_for
 
 
+class TimeAhead(Refused):
+    """Its time has not come: most likely it is written wrong, and a step that was taken is never undone."""
+
+    code = "time-ahead"
+
+
+def check_time(command: Event, now: datetime) -> None:
+    """`now` is when it is recorded. Raises TimeAhead where its time is more than a year later."""
+    if command.time - now > AHEAD_MAX:
+        raise TimeAhead(
+            f"this {command.NAME} is of {command.time:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M} UTC; give it the time at "
+            "which it happens under a new id, and write this message off; or wait: settle run-day recycles it in the year before its day"
+        )
+
+
 def for_a_person(sentence: str) -> str:
     """A refusal without what only the sender of a message can do about it."""
     for ending in (
         "; or send what came before it, and this message is recycled by itself",
         ", and write this message off",
+        "; or wait: settle run-day recycles it in the year before its day",
         "; write this message off",
         ", and this message is recycled by itself",
     ):

@@ -7,6 +7,7 @@ terms that its contract had at its place in the batch.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -82,10 +83,11 @@ def _may_end(event: Event) -> bool:
     return isinstance(event, ServiceExited) or (isinstance(event, ServiceReviewed) and not event.approved)
 
 
-def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Container[int]) -> Decision:
+def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Container[int], now: datetime) -> Decision:
     """Decides one run of (seq, event, state) in order. Saves what changed in the registry.
 
-    `waited` are those, by their seq, that waited for the step before theirs. The caller holds the writers' lock.
+    `waited` are those, by their seq, that waited for the step before theirs; `now` is when they are recorded. The caller holds the
+    writers' lock.
     """
     streamed = [(seq, event) for seq, event, _ in fresh if isinstance(event, StreamedEvent)]
     told = (
@@ -93,7 +95,7 @@ def decide(cursor: Rows, fresh: Sequence[tuple[int, Event, bytes]], waited: Cont
         if len(streamed) < len(fresh)
         else []
     )
-    desk = Desk(cursor, told, [seq for seq, _ in streamed], waited)
+    desk = Desk(cursor, told, [seq for seq, _ in streamed], waited, now)
     for seq, event in told:
         desk.decide(seq, event)
     desk.save()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple, assert_never
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from engine.aggregates import assessment, cooperation_model, fx, redemption, reported
 from engine.aggregates import contract as contracts
 from engine.aggregates import rulebook as rulebooks
-from engine.aggregates.refusal import Refused
+from engine.aggregates.refusal import Refused, check_time
 from engine.aggregates.relation import those
 from engine.aggregates.relations import AGGREGATES
 from engine.aggregates.service import left_on
@@ -59,10 +59,18 @@ class Desk:
     """The partners, contracts, rulebooks and rates that a run is about, as they stand after each of its events."""
 
     def __init__(
-        self, cursor: Rows, told: Sequence[tuple[int, Event]], streamed: Sequence[int], waited: Container[int]
+        self,
+        cursor: Rows,
+        told: Sequence[tuple[int, Event]],
+        streamed: Sequence[int],
+        waited: Container[int],
+        now: datetime,
     ) -> None:
-        """`streamed` are the places of the run's volume, `waited` of those that waited for the step before theirs."""
+        """`streamed` are the places of the run's volume, `waited` of those that waited for the step before theirs; `now` is when they
+        are recorded.
+        """
         self._cursor = cursor
+        self._now = now
         self._waited = waited
         signed = [event for _, event in told if isinstance(event, ContractSigned)]
         ended = [event for _, event in told if isinstance(event, ContractTerminated)]
@@ -101,6 +109,7 @@ class Desk:
 
     def decide(self, seq: int, event: Event) -> None:
         try:
+            check_time(event, self._now)
             match event:
                 case ContractSigned() | ContractTerminated():
                     self._contract(seq, event)

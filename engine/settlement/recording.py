@@ -258,7 +258,7 @@ def _decided(
     arrived: list[str] = []
     gave_back = False
     for run in deciding.runs([(seq, found.event, found.state) for seq, found in fresh]):
-        decision = deciding.decide(cursor, run, waited)
+        decision = deciding.decide(cursor, run, waited, at)
         _append(cursor, decision, at)
         refusals += decision.refusals
         arrived += decision.arrived
