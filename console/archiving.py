@@ -41,6 +41,8 @@ def archive(
     place = location(to)
     if "://" in place:
         refuse(f"{place} is written by copying: seal into a local or a mounted folder, and copy it there")
+    if Path(place).exists() and not Path(place).is_dir():
+        refuse(f"{place} is no folder; name one with --to, or none for {data_folder() / 'archive'}")
     with opened() as store, bar("seal the log", None) as (progress, task):
         done = seal(
             store,

@@ -22,7 +22,7 @@ app = typer.Typer(help="Scores on their way from computed to final.", no_args_is
 Scorecard = Annotated[str, typer.Argument(help="The rulebook that has the assessment.")]
 Period = Annotated[str, typer.Argument(metavar="PERIOD", help="2017-03, 2017-W09, 2017-Q1 or 2017.")]
 Partner = Annotated[str, typer.Argument(help="The partner's id.")]
-Reason = Annotated[str, typer.Option("--reason")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 Time = Annotated[datetime | None, ON]
 AsJson = Annotated[bool, JSON]
 

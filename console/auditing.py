@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 
 
-@app.command("period", hidden=True)
+@app.command("period")
 def audit(
     period: Annotated[str, PERIOD],
     archive: Annotated[str | None, typer.Option("--archive", help=WHERE)] = None,
@@ -42,7 +42,10 @@ def audit(
     scheduler: Annotated[str | None, SCHEDULER] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Recompute every statement of the period from the log, with both evaluators, and compare all that was recorded."""
+    """Recompute every statement of the period from the log, with both evaluators, and compare all that was recorded.
+
+    The word `period` may be left out.
+    """
     chosen = period_of(period)
     with (
         opened() as store,
@@ -96,7 +99,7 @@ def pack(
 
 @app.command("verify")
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The pack.")],
     root: Annotated[str | None, typer.Option("--root", metavar="HEX", help="The root that it must have.")] = None,
     key: Annotated[
         str | None,

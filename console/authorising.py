@@ -68,7 +68,7 @@ def revoke(
     authorisation: Id,
     by: By,
     valid_to: Annotated[str, typer.Option("--to", help="The first day on which it no longer holds.")],
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     chain: Annotated[bool, typer.Option("--chain", help="With those of all sub-agents that lie within it.")] = False,
     time: Time = None,
     as_json: AsJson = False,

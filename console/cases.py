@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
 
 Case = Annotated[str, typer.Argument(help="The case's id.")]
-HowBad = Annotated[Severity | None, typer.Option("--severity")]
+HowBad = Annotated[Severity | None, typer.Option("--severity", help="How bad it is.")]
 Time = Annotated[datetime | None, ON]
 AsJson = Annotated[bool, JSON]
 
@@ -40,11 +40,11 @@ AsJson = Annotated[bool, JSON]
 @app.command("open")
 def open_(
     case: Case,
-    partner: Annotated[str, typer.Option("--partner")],
-    kind: Annotated[Kind, typer.Option("--kind")],
+    partner: Annotated[str, typer.Option("--partner", help="The partner's id.")],
+    kind: Annotated[Kind, typer.Option("--kind", help="What it is.")],
     contract: Annotated[str | None, typer.Option("--contract", help="The contract that it is about.")] = None,
-    service: Annotated[str | None, typer.Option("--service")] = None,
-    product: Annotated[str | None, typer.Option("--product")] = None,
+    service: Annotated[str | None, typer.Option("--service", help="The service that it is about.")] = None,
+    product: Annotated[str | None, typer.Option("--product", help="The product that it is about.")] = None,
     severity: HowBad = None,
     start: Annotated[
         str | None, typer.Option("--start", help="When a failure began, such as 2026-10-03T08:15:00Z.")

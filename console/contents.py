@@ -17,7 +17,7 @@ Partner = Annotated[str, typer.Argument(help="The partner's id.")]
 Content = Annotated[str, typer.Argument(help="The content's id.")]
 Order = Annotated[str, typer.Argument(help="The order's id.")]
 Contract = Annotated[str | None, typer.Option("--contract", help="The contract that it is under.")]
-Product = Annotated[str | None, typer.Option("--product")]
+Product = Annotated[str | None, typer.Option("--product", help="The product that it is about.")]
 OnTime = Annotated[bool | None, typer.Option("--on-time/--not-on-time", help="Whether it came when it was due.")]
 Time = Annotated[datetime | None, ON]
 Limit = Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)]
@@ -121,7 +121,7 @@ def done(partner: Partner, name: Order, by: ByIfAny = None, time: Time = None, a
 def fail(
     partner: Partner,
     name: Order,
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,

@@ -19,10 +19,10 @@ Contract = Annotated[str, typer.Argument(help="The contract's id.")]
 @app.command()
 def sign(
     contract: Contract,
-    partner: Annotated[str, typer.Option("--partner")],
+    partner: Annotated[str, typer.Option("--partner", help="The partner's id.")],
     model: Annotated[str, typer.Option("--model", help="The cooperation model (settle model list).")],
     rulebook: Annotated[str, typer.Option("--rulebook", help="What it is settled by (settle rulebook list).")],
-    currency: Annotated[str, typer.Option("--currency")],
+    currency: Annotated[str, typer.Option("--currency", help="Three letters, as in ISO 4217.")],
     valid_from: Annotated[str, typer.Option("--from", help="The first day on which it is in force.")],
     by: Annotated[str, BY],
     valid_to: Annotated[str | None, typer.Option("--to", help="The first day on which it no longer is.")] = None,
@@ -51,7 +51,7 @@ def terminate(
     contract: Contract,
     valid_to: Annotated[str, typer.Option("--to", help="The first day on which it is no longer in force.")],
     by: Annotated[str, BY],
-    reason: Annotated[str | None, typer.Option("--reason")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the record.")] = None,
     time: Annotated[datetime | None, ON] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

@@ -21,7 +21,7 @@ Contract = Annotated[str, typer.Argument(help="The contract's id.")]
 OfPeriod = Annotated[str, PERIOD]
 Line = Annotated[str, typer.Argument(help="The line's name.")]
 AsJson = Annotated[bool, JSON]
-Reason = Annotated[str, typer.Option("--reason")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 
 
 @app.command("list")

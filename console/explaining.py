@@ -16,7 +16,7 @@ _EVENTS_SHOWN = 3
 
 
 def explain(
-    contract: Annotated[str, typer.Argument()],
+    contract: Annotated[str, typer.Argument(help="The contract's id.")],
     period: Annotated[str, PERIOD],
     line: Annotated[
         str | None, typer.Argument(help="A line, a party, or what is due; without one, every amount.")

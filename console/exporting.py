@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -12,8 +12,9 @@ import typer
 
 from console.journaling import export_beancount
 from console.noting import Agent
+from console.relating import day as day_of
 from console.rulebook_files import read
-from console.session import JSON, clock, opened, out, print_json, refuse
+from console.session import JSON, clock, opened, out, print_json, refuse, written
 from console.settling import PERIOD, period_of
 from consumers.outbound.invoice import invoice_cii, invoice_facturx, invoice_ubl
 from consumers.outbound.notes import due_on, note_for, operator_of
@@ -21,6 +22,7 @@ from consumers.outbound.parties import Party
 from consumers.outbound.payout import Payout, payout_xml
 from engine.money import plain
 from engine.rules.source import Source
+from engine.settlement.statements import found as contract_of
 
 app = typer.Typer(help="Documents for other systems.", no_args_is_help=True)
 app.command("beancount")(export_beancount)
@@ -64,6 +66,7 @@ def invoice(
     """
     ours = _operator(operator)
     with opened() as store, store.reading() as cursor:
+        contract_of(cursor, contract)
         note = note_for(store, cursor, contract, period_of(period), ours, currency, agent, number)
     write = {Format.ubl: invoice_ubl, Format.cii: invoice_cii, Format.facturx: invoice_facturx}[format_]
     document = write(note)
@@ -81,23 +84,21 @@ def invoice(
 def payout(
     file: Annotated[Path, FILE],
     operator: Annotated[Path, OPERATOR],
-    day: Annotated[
-        datetime, typer.Option("--day", metavar="DAY", help="What is to be paid by this day.", formats=["%Y-%m-%d"])
-    ],
+    day: Annotated[date, typer.Option("--day", metavar="DAY", help="What is to be paid by this day.", parser=day_of)],
     currency: Annotated[str, typer.Option("--currency", help="SEPA pays in EUR.")] = "EUR",
     execution: Annotated[
-        datetime | None,
-        typer.Option("--execution", metavar="DAY", help="When the bank pays (default: the day).", formats=["%Y-%m-%d"]),
+        date | None,
+        typer.Option("--execution", metavar="DAY", help="When the bank pays (default: the day).", parser=day_of),
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """The file for the bank (ISO 20022 pain.001): every invoiced note that is to be paid. It pays nothing by itself."""
-    ours, paid_on = _operator(operator), (execution or day).date()
+    ours, paid_on = _operator(operator), execution or day
     with opened() as store, store.reading() as cursor:
-        found = due_on(store, cursor, day.date(), currency)
+        found = due_on(store, cursor, day, currency)
     # Made of what it pays: the same payout is the same message, so a bank that has it does not pay it again.
     paid = sha256("\n".join(each.end_to_end for each in found.transfers).encode()).hexdigest()
-    message = f"{day.date():%Y%m%d}-{paid[:16]}"
+    message = f"{day:%Y%m%d}-{paid[:16]}"
     document = payout_xml(Payout(message, min(_today(), paid_on), ours, paid_on, found.transfers))
     _write(file, document)
     total = plain(sum((each.amount for each in found.transfers), start=found.transfers[0].amount * 0))
@@ -125,8 +126,6 @@ def _operator(path: Path) -> Party:
 
 
 def _write(file: Path, document: bytes) -> None:
-    """Beside it and renamed, readable by its owner alone: it has bank data."""
-    part = file.with_name(f"{file.name}.part")
-    part.touch(mode=0o600)
-    part.write_bytes(document)
-    part.replace(file)
+    """Readable by its owner alone: it has bank data."""
+    with written(file, private=True) as target:
+        target.write(document)

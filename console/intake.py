@@ -72,6 +72,7 @@ def ingest(
 ) -> None:
     """Take in files of events. Reading a file twice adds nothing."""
     counts = Counts()
+    files.check_readable(paths)
     with opened() as store:
         recycle_ripe(store, clock)
         for path in paths:
@@ -88,7 +89,7 @@ def ingest(
 def produce(
     path: Annotated[str, typer.Argument(help="A file of CloudEvents, one a line, or - .")],
     bootstrap: Annotated[str, typer.Option("--bootstrap", help="HOST:PORT of the Kafka cluster.")],
-    topic: Annotated[str, typer.Option("--topic")] = TOPIC_DEFAULT,
+    topic: Annotated[str, typer.Option("--topic", help="Where to send them.")] = TOPIC_DEFAULT,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Send a file of events to Kafka, keyed by contract (or partner), as they are."""
@@ -96,6 +97,7 @@ def produce(
 
     from consumers.kafka_producer import produce as send  # noqa: PLC0415
 
+    files.check_readable([path])
     try:
         with bar(f"produce to {topic}"[:32], None) as (progress, task):
             sent = send(

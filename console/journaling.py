@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -12,8 +12,9 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.table import Column, Table
 
+from console.relating import day
 from console.replaying import AS_OF, position_of
-from console.session import JSON, opened, out, print_json, refuse
+from console.session import JSON, opened, out, print_json, refuse, written
 from consumers.outbound.beancount import beancount_text, journal_csv
 from engine.money import plain
 from engine.projections.journal import ROOTS, Entry, Posting, trial
@@ -21,13 +22,15 @@ from engine.store import journal
 
 app = typer.Typer(help="The journal: double entry of all that was settled and paid.", no_args_is_help=True)
 
-AT = typer.Option("--at", metavar="DAY", help="With the end of this day of effect.", formats=["%Y-%m-%d"])
+AT = typer.Option("--at", metavar="DAY", parser=day, help="With the end of this day of effect.")
+FIRST = typer.Option("--from", metavar="DAY", parser=day, help="From this day of effect on.")
+LAST = typer.Option("--to", metavar="DAY", parser=day, help="Up to and with this day of effect.")
 _SHOWN = 50
 
 
 @app.command()
 def balance(
-    at: Annotated[datetime | None, AT] = None,
+    at: Annotated[date | None, AT] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"As known then. {AS_OF}")] = None,
     contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's.")] = None,
     party: Annotated[str | None, typer.Option("--party", help="Only this party's.")] = None,
@@ -36,7 +39,7 @@ def balance(
     """The accounts on a day, as known at a time: debits positive. All of them together come to 0."""
     with opened() as store, store.reading() as cursor:
         position = position_of(cursor, as_of, "--as-of")
-        found = journal.balances(cursor, at=at and at.date(), position=position, contract=contract, party=party)
+        found = journal.balances(cursor, at=at, position=position, contract=contract, party=party)
     sums = trial(found)
     if as_json:
         print_json(
@@ -55,15 +58,18 @@ def balance(
     for currency, sum_ in sums.items():
         out.print(f"all accounts in {currency} come to {plain(sum_)}")
     if not found:
-        out.print("nothing is in the journal; settle close PERIOD makes statements")
+        chosen = any(each is not None for each in (at, as_of, contract, party))
+        out.print(
+            "nothing in the journal is so"
+            if chosen
+            else "nothing is in the journal; settle close PERIOD makes statements"
+        )
 
 
 @app.command("list")
 def entries(
-    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day on.")] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Up to and with this day.")
-    ] = None,
+    first: Annotated[date | None, FIRST] = None,
+    last: Annotated[date | None, LAST] = None,
     contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's.")] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"As known then. {AS_OF}")] = None,
     limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = _SHOWN,
@@ -72,27 +78,26 @@ def entries(
     """Entries in the order in which they were known."""
     with opened() as store, store.reading() as cursor:
         position = position_of(cursor, as_of, "--as-of")
-        found = journal.entries(cursor, first=first and first.date(), end=_after(last), contract=contract, to=position)
+        found = journal.entries(cursor, first=first, end=_after(last), contract=contract, to=position)
         if as_json:
             print_json([_told(each) for each in found])
             return
         table = Table("position", "day", "contract", "what", "account", "party", "amount", "")
         table.columns[6].justify = "right"
-        more = False
-        for number, each in enumerate(found):
-            if limit and number >= limit:
+        more, number = False, 0
+        for number, each in enumerate(found, 1):
+            if limit and number > limit:
                 more = True
                 break
             for line, posting in enumerate(each.postings):
                 head = ("", "", "", "") if line else (f"{each.position}", f"{each.day}", each.contract, each.reference)
                 table.add_row(*head, posting.account, posting.party, plain(posting.amount), posting.currency)
     out.print(table)
-    if more:
-        out.print(f"{limit} entries shown (--limit 0 shows all)")
+    out.print(f"{limit} entries shown (--limit 0 shows all)" if more else f"{number:,} found")
 
 
-def _after(last: datetime | None) -> date | None:
-    return None if last is None else last.date() + timedelta(days=1)
+def _after(last: date | None) -> date | None:
+    return None if last is None else last + timedelta(days=1)
 
 
 def _told(entry: Entry) -> dict[str, Any]:
@@ -128,8 +133,6 @@ def _account(posting: Posting) -> str:
     return ":".join(part.replace(":", "\N{MODIFIER LETTER COLON}") for part in parts)
 
 
-FIRST = typer.Option("--from", formats=["%Y-%m-%d"], help="From this day of effect on.")
-LAST = typer.Option("--to", formats=["%Y-%m-%d"], help="Up to and with this day of effect.")
 FILE = typer.Option(
     "-o", "--output", metavar="FILE", help="Where to write it (default: standard output).", dir_okay=False
 )
@@ -138,8 +141,8 @@ FILE = typer.Option(
 @app.command()
 def export(
     file: Annotated[Path | None, FILE] = None,
-    first: Annotated[datetime | None, FIRST] = None,
-    last: Annotated[datetime | None, LAST] = None,
+    first: Annotated[date | None, FIRST] = None,
+    last: Annotated[date | None, LAST] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"As known then. {AS_OF}")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -149,8 +152,8 @@ def export(
 
 def export_beancount(
     file: Annotated[Path | None, FILE] = None,
-    first: Annotated[datetime | None, FIRST] = None,
-    last: Annotated[datetime | None, LAST] = None,
+    first: Annotated[date | None, FIRST] = None,
+    last: Annotated[date | None, LAST] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", help=f"As known then. {AS_OF}")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -161,8 +164,8 @@ def export_beancount(
 def _export(
     write: Callable[[Iterator[_Entry]], Iterator[str]],
     file: Path | None,
-    first: datetime | None,
-    last: datetime | None,
+    first: date | None,
+    last: date | None,
     as_of: str | None,
     *,
     as_json: bool,
@@ -179,14 +182,12 @@ def _export(
 
     with opened() as store, store.reading() as cursor:
         position = position_of(cursor, as_of, "--as-of")
-        found = journal.entries(cursor, first=first and first.date(), end=_after(last), to=position)
+        found = journal.entries(cursor, first=first, end=_after(last), to=position)
         if file is None:
             sys.stdout.writelines(write(counted(found)))
             return
-        beside = file.with_name(f"{file.name}.part")
-        with beside.open("w", encoding="utf-8", newline="") as part:
-            part.writelines(write(counted(found)))
-        beside.replace(file)
+        with written(file) as target:
+            target.writelines(line.encode() for line in write(counted(found)))
     if as_json:
         print_json({"entries": number, "path": str(file)})
     else:

@@ -37,8 +37,10 @@ AsJson = Annotated[bool, JSON]
 def register(
     lead: Id,
     contract: Annotated[str, typer.Option("--contract", help="Under which a won lead earns its commission.")],
-    customer: Annotated[str, typer.Option("--customer")],
-    product: Annotated[str, typer.Option("--product")],
+    customer: Annotated[
+        str, typer.Option("--customer", help="Who may buy; the first to register it for a product has it.")
+    ],
+    product: Annotated[str, typer.Option("--product", help="The product that it is about.")],
     value: Annotated[str, typer.Option("--value", help="What the sale may come to, in the contract's currency.")],
     expires: Annotated[str, typer.Option("--expires", help="The first day on which it no longer stands.")],
     by: ByIfAny = None,
@@ -65,7 +67,11 @@ def accept(lead: Id, by: By, time: Time = None, as_json: AsJson = False) -> None
 
 @app.command()
 def reject(
-    lead: Id, by: By, reason: Annotated[str, typer.Option("--reason")], time: Time = None, as_json: AsJson = False
+    lead: Id,
+    by: By,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
+    time: Time = None,
+    as_json: AsJson = False,
 ) -> None:
     """The customer is not left to the partner, or no longer."""
     _record("rejected", lead, {"author": by, "reason": reason}, time, as_json=as_json)
@@ -89,7 +95,7 @@ def win(
 @app.command()
 def lose(
     lead: Id,
-    reason: Annotated[str | None, typer.Option("--reason")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the record.")] = None,
     by: ByIfAny = None,
     time: Time = None,
     as_json: AsJson = False,

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ from console import (
     suspense,
     training,
 )
-from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err
+from console.session import DATA_DEFAULT, DATA_VARIABLE, Failed, err, out
 from consumers.figures import UnreadableFigures
 from consumers.files import UnreadableFile
 from engine.aggregates.refusal import Refused
@@ -123,6 +124,12 @@ EXPECTED = (
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        out.print(f"settle (tantieme) {version('tantieme')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     data: Annotated[
@@ -134,6 +141,9 @@ def options(
             file_okay=False,
         ),
     ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     if data is not None:
         os.environ[DATA_VARIABLE] = str(data)
@@ -146,6 +156,7 @@ def main() -> None:
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL + 1)
     try:
         status_ = app(standalone_mode=False)
+        sys.stdout.flush()
     except TyperException as wrong:
         wrong.show()  # type: ignore[attr-defined] # every kind that a parser raises has it
         status_ = 2
@@ -157,7 +168,16 @@ def main() -> None:
         status_ = 1
     except BrokenPipeError:
         # The reader of a pipe left, as `head` does. Nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_output()
+        status_ = 1
+    except OSError as trouble:
+        what = "what it prints" if trouble.filename is None else trouble.filename
+        err.print(
+            f"settle: {what} cannot be read or written: {trouble.strerror or trouble}; mend that and run it again",
+            soft_wrap=True,
+        )
+        if trouble.filename is None:
+            _leave_output()
         status_ = 1
     except Exception as defect:  # noqa: BLE001 - the last door: a person gets a sentence, never a traceback
         if os.environ.get("SETTLE_TRACE"):
@@ -169,6 +189,11 @@ def main() -> None:
         )
         status_ = 1
     sys.exit(status_ if isinstance(status_, int) else 0)
+
+
+def _leave_output() -> None:
+    """Nothing more is written to it, not even what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

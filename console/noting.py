@@ -30,7 +30,7 @@ app = typer.Typer(
     subcommand_metavar="CONTRACT PERIOD | publish|dispute|confirm|invoice|withdraw-invoice|pay|return-payment|settle|reconcile CONTRACT PERIOD | list",
     help="A contract's statement: CONTRACT PERIOD shows it, as issued or as it stands now; --version N as restated.",
 )
-app.command("of", hidden=True)(settling.statement)
+app.command("of")(settling.statement)
 
 
 Contract = Annotated[str, typer.Argument(help="The contract's id.")]
@@ -41,6 +41,7 @@ Agent = Annotated[
 ]
 Day = Annotated[str, typer.Option("--day", help="Its day, such as 2026-11-20.")]
 _SHOWN = 20
+_STATES = ("published", "disputed", "confirmed", "invoiced", "paid", "settled")
 
 
 @app.command()
@@ -65,7 +66,7 @@ def dispute(
     contract: Contract,
     period: OfPeriod,
     by: By,
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     line: Annotated[
         list[str] | None,
         typer.Option("--line", metavar="LINE[=AMOUNT]", help="What is wrong, and the partner's figure."),
@@ -143,7 +144,7 @@ def pay(
     amount: Annotated[
         str, typer.Option("--amount", help="All that is open, with its VAT; below 0 where the partner gives it back.")
     ],
-    currency: Annotated[str, typer.Option("--currency")],
+    currency: Annotated[str, typer.Option("--currency", help="Three letters, as in ISO 4217.")],
     reference: Annotated[str, typer.Option("--reference", help="The transfer's.")],
     day: Day,
     part: Annotated[bool, typer.Option("--part", help="The amount is a part of what is open.")] = False,
@@ -186,11 +187,13 @@ def settle(
 @app.command("list")
 def show_all(
     contract: Annotated[str | None, typer.Option("--contract", help="Only this contract's.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="Only those that are published, disputed, ...")] = None,
+    state: Annotated[str | None, typer.Option("--state", help=f"Only those that are so: {', '.join(_STATES)}.")] = None,
     limit: Annotated[int, typer.Option(help="How many to show; 0 shows all.", min=0)] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Published statements: how far each is, what is due and the VAT that was added to it, and its days."""
+    if state not in {None, *_STATES}:
+        raise typer.BadParameter(f"{state!r} is none of {', '.join(_STATES)}", param_hint="--state")
     with opened() as store, store.reading() as cursor:
         found = [
             told(each.state)

@@ -23,9 +23,9 @@ from engine.store import registry
 Partner = Annotated[str, typer.Argument(help="The partner's id.")]
 Contact = Annotated[str, typer.Argument(help="The contact's id; it stays for ever, so no name or e-mail.")]
 Time = Annotated[datetime | None, ON]
-Reason = Annotated[str, typer.Option("--reason")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 Country = Annotated[str | None, typer.Option("--country", help="Two letters, as in ISO 3166.")]
-TaxId = Annotated[str | None, typer.Option("--tax-id")]
+TaxId = Annotated[str | None, typer.Option("--tax-id", help="Its VAT or tax number, as on invoices.")]
 Address = Annotated[list[str] | None, typer.Option("--address", help="A line of the address; give it once a line.")]
 From = Annotated[
     str | None,
@@ -43,7 +43,7 @@ app = known
 @app.command()
 def register(
     partner: Partner,
-    name: Annotated[str, typer.Option("--name")],
+    name: Annotated[str, typer.Option("--name", help="What it is called.")],
     kind: Annotated[str, typer.Option("--kind", help="content_provider, service_provider, agent, supplier ...")],
     by: By,
     country: Country = None,
@@ -65,8 +65,10 @@ def register(
 def change(
     partner: Partner,
     by: By,
-    name: Annotated[str | None, typer.Option("--name")] = None,
-    kind: Annotated[str | None, typer.Option("--kind")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What it is called.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="content_provider, service_provider, agent, supplier ...")
+    ] = None,
     country: Country = None,
     tax_id: TaxId = None,
     address: Address = None,
@@ -115,9 +117,9 @@ def contact(
     contact: Contact,
     role: Annotated[str, typer.Option("--role", help="What to ask it about.")],
     by: By,
-    name: Annotated[str | None, typer.Option("--name")] = None,
-    email: Annotated[str | None, typer.Option("--email")] = None,
-    phone: Annotated[str | None, typer.Option("--phone")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The person's name.")] = None,
+    email: Annotated[str | None, typer.Option("--email", help="Its e-mail.")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", help="Its telephone.")] = None,
     given: From = None,
     time: Time = None,
     as_json: AsJson = False,
@@ -160,13 +162,15 @@ def contacts(partner: Partner, as_json: AsJson = False) -> None:
 @app.command()
 def bank(
     partner: Partner,
-    currency: Annotated[str, typer.Option("--currency")],
+    currency: Annotated[str, typer.Option("--currency", help="Three letters, as in ISO 4217.")],
     by: By,
     holder: Annotated[str | None, typer.Option("--holder", help="In whose name the account is.")] = None,
-    iban: Annotated[str | None, typer.Option("--iban")] = None,
+    iban: Annotated[str | None, typer.Option("--iban", help="The account's IBAN.")] = None,
     account: Annotated[str | None, typer.Option("--account", help="Where there is no IBAN, with --bank.")] = None,
     bank: Annotated[str | None, typer.Option("--bank", help="The bank's identifier.")] = None,
-    bic: Annotated[str | None, typer.Option("--bic")] = None,
+    bic: Annotated[
+        str | None, typer.Option("--bic", help="The bank's BIC, where it is needed beside the IBAN.")
+    ] = None,
     given: From = None,
     time: Time = None,
     as_json: AsJson = False,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from console.session import JSON, opened, out, print_json, refuse
 from engine.aggregates.contract import Contract
@@ -77,7 +77,10 @@ def partner_list(
 
 
 @partner.command("show")
-def partner_show(id: Annotated[str, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:  # noqa: A002
+def partner_show(
+    id: Annotated[str, typer.Argument(help="The partner's id.")],  # noqa: A002
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """One partner and its contracts."""
     with opened() as store, store.reading() as cursor:
         known = registry.partners(cursor, [id]).get(id)
@@ -112,7 +115,10 @@ def contract_list(
 
 
 @contract.command("show")
-def contract_show(id: Annotated[str, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:  # noqa: A002
+def contract_show(
+    id: Annotated[str, typer.Argument(help="The contract's id.")],  # noqa: A002
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """One contract: its terms, its closed statements, and events that came late for them."""
     with opened() as store, store.reading() as cursor:
         known = found(cursor, id)
@@ -137,13 +143,15 @@ def _show(shown: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(shown)
         return
-    table = Table(show_header=False, box=None)
+    table = Table(Column(), Column(overflow="fold"), show_header=False, box=None)
     for name, value in shown.items():
         if isinstance(value, (list, tuple)):
             rows = [", ".join(f"{k} {v}" for k, v in v.items()) if isinstance(v, dict) else str(v) for v in value]
             table.add_row(name.replace("_", " "), "\n".join(rows) or "none")
         elif isinstance(value, dict):
             table.add_row(name.replace("_", " "), ", ".join(f"{k} {v}" for k, v in value.items()))
+        elif isinstance(value, bool):
+            table.add_row(name.replace("_", " "), "yes" if value else "no")
         else:
             table.add_row(name.replace("_", " "), "" if value is None else str(value))
     out.print(table)

@@ -49,7 +49,7 @@ def submit(
     partner: Partner,
     number: Number,
     type: Annotated[str, typer.Option("--type", help="What kind of qualification it is.")],  # noqa: A002
-    issuer: Annotated[str, typer.Option("--issuer")],
+    issuer: Annotated[str, typer.Option("--issuer", help="Who issued it.")],
     valid_from: From,
     valid_to: To = None,
     evidence: Annotated[str | None, typer.Option("--evidence", help="Where the document lies.")] = None,
@@ -74,7 +74,7 @@ def reject(
     partner: Partner,
     number: Number,
     by: By,
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,7 +103,7 @@ def revoke(
     partner: Partner,
     number: Number,
     by: By,
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     valid_to: Annotated[str, typer.Option("--to", help="The first day on which it is no longer valid.")],
     time: Time = None,
     as_json: AsJson = False,

@@ -32,7 +32,7 @@ def day(text: str | date) -> date:
     try:
         return date.fromisoformat(text) if isinstance(text, str) else text
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a day such as 2026-10-03") from None
+        raise typer.BadParameter(f"{str(text)[:40]!r} is not a day such as 2026-10-03") from None
 
 
 BY = typer.Option("--by", help="Who decides this, for the record.")

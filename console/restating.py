@@ -13,6 +13,7 @@ from console.session import JSON, clock, opened, out, print_json, user
 from console.settling import told_cause
 from engine.money import plain
 from engine.settlement.restating import Approval, Restated
+from engine.settlement.statements import found
 from replay import restate as restating
 from replay.restate import Outcome
 
@@ -31,6 +32,9 @@ def restate(
     """Compute closed periods again from all that is known now, and make adjustments of what changed."""
     approval = None if approved_by is None else Approval(by or user(), approved_by)
     with opened() as store, bar("restate", None) as (progress, task):
+        with store.reading() as cursor:
+            for each in contract or ():
+                found(cursor, each)
         done = restating.restate(
             store,
             clock(),

@@ -15,12 +15,15 @@ def read(path: Path, what: str = "rulebook") -> str:
     """The text of a file of YAML; `what` says what is in it."""
     try:
         if path.stat().st_size > _BYTES_MAX:
-            refuse(f"{path} has more than {_BYTES_MAX:,} bytes; a {what} is smaller than that")
-        return path.read_text(encoding="utf-8")
+            refuse(f"{path} has more than {_BYTES_MAX:,} bytes; the {what} is smaller than that")
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        refuse(f"{path} is not text in UTF-8; a {what} is a YAML file")
+        refuse(f"{path} is not text in UTF-8; the {what} file is YAML")
     except OSError as error:
         refuse(f"{path} cannot be read: {error.strerror}; name the {what} file (YAML)")
+    if what != "rulebook" and not text.strip():
+        refuse(f"{path} is empty; name the {what} file (YAML)")
+    return text
 
 
 def read_sound(path: Path) -> tuple[Rulebook, str]:
@@ -29,5 +32,6 @@ def read_sound(path: Path) -> tuple[Rulebook, str]:
     checked = check(text, str(path))
     errors = [problem for problem in checked.problems if problem.severity == "error"]
     if checked.rulebook is None or errors:
-        refuse(f"{path} has {len(errors)} errors, the first: {errors[0]}; see settle rulebook check {path}")
+        number = "1 error" if len(errors) == 1 else f"{len(errors)} errors, the first"
+        refuse(f"{path} has {number}: {errors[0]}; see settle rulebook check {path}")
     return checked.rulebook, text

@@ -33,7 +33,7 @@ def _problems(checked: Checked) -> list[dict[str, Any]]:
 
 @app.command("check")
 def check_(
-    file: Annotated[Path, typer.Argument()],
+    file: Annotated[Path, typer.Argument(help="The rulebook version (YAML).")],
     facts: Annotated[
         Path | None, typer.Option("--facts", help="Try the rulebook on these facts (YAML) and explain the result.")
     ] = None,
@@ -43,7 +43,7 @@ def check_(
     checked = check(read(file), str(file))
     errors = sum(problem.severity == "error" for problem in checked.problems)
     book = checked.rulebook
-    periods = trying.tried(book, read(facts), str(facts)) if book is not None and facts is not None else []
+    periods = trying.tried(book, read(facts, "facts"), str(facts)) if book is not None and facts is not None else []
     if as_json:
         told = {"settled": [trying.told(each) for each in periods]} if facts is not None else {}
         print_json({"ok": not errors, "problems": _problems(checked)} | told)
@@ -72,7 +72,7 @@ def cases(as_json: Annotated[bool, JSON] = False) -> None:
 
 @app.command("publish")
 def publish(
-    file: Annotated[Path, typer.Argument()],
+    file: Annotated[Path, typer.Argument(help="The rulebook version (YAML).")],
     by: Annotated[str | None, typer.Option("--by", help="Its author; by default who is at the keyboard.")] = None,
     approved_by: Annotated[
         str | None, typer.Option("--approved-by", help="Who approves that it changes closed periods.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import date
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from console.intake import bar
+from console.relating import day as day_of
 from console.session import JSON, clock, opened, out, print_json, user
 from consumers import run_day as running
 from consumers.run_day import Done
@@ -26,14 +27,14 @@ _TOLD = {
 
 
 def run_day(
-    day: Annotated[datetime, typer.Argument(metavar="DAY", formats=["%Y-%m-%d"], help="2017-04-10")],
+    day: Annotated[date, typer.Argument(metavar="DAY", parser=day_of, help="Such as 2017-04-10.")],
     by: Annotated[str | None, typer.Option("--by", help="Who runs it; by default who is at the keyboard.")] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Take every step of every statement that is due on the day, and say what waits for a person. Twice adds nothing."""
-    with opened() as store, bar(f"day {day.date()}", None) as (progress, task):
+    with opened() as store, bar(f"day {day}", None) as (progress, task):
         done = running.run_day(
-            store, day.date(), by or user(), clock,
+            store, day, by or user(), clock,
             lambda what, number, of: progress.update(task, description=what, completed=number, total=of, messages=number),
         )  # fmt: skip
     if as_json:

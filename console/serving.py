@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from console.relating import ON, By, ByIfAny, record, show, show_list
+from console.relating import ON, By, ByIfAny, in_units, record, show, show_list
 from console.session import JSON, opened, refuse
 from engine.store import registry, relations
 
@@ -16,7 +16,7 @@ deposit = typer.Typer(help="Deposits of contracts.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(metavar="SERVICE", help="The service's id.")]
 Day = Annotated[str, typer.Option("--day", help="The first day on which it holds, such as 2026-10-01.")]
-Why = Annotated[str, typer.Option("--reason")]
+Why = Annotated[str, typer.Option("--reason", help="Why, for the record.")]
 Time = Annotated[datetime | None, ON]
 AsJson = Annotated[bool, JSON]
 
@@ -156,8 +156,8 @@ def give_back(
 
 @deposit.command("show")
 def show_deposit(contract: Contract, as_json: AsJson = False) -> None:
-    """What is held of a contract's deposit, in millionths of the currency's unit."""
-    show("deposit", contract, as_json=as_json)
+    """What is held of a contract's deposit."""
+    show("deposit", contract, as_json=as_json, shown=lambda told, _: in_units(told, "held"))
 
 
 def _of_deposit(

@@ -68,6 +68,10 @@ def close(
             f"{chosen}: closed {closed.closed:,} statements; {closed.already:,} were closed before; "
             f"{len(closed.refused):,} could not be"
         )
+        if not closed.closed + closed.already + len(closed.refused):
+            out.print(
+                f"no contract that settles {chosen.calendar} is in force in it; settle contract list shows those that are"
+            )
         if closed.root:
             out.print(f"root {closed.root}")
         for scorecard, number in again.items():
@@ -83,12 +87,12 @@ def close(
 
 
 def statement(
-    contract: Annotated[str, typer.Argument()],
+    contract: Annotated[str, typer.Argument(help="The contract's id.")],
     period: Annotated[str, PERIOD],
     version: Annotated[int, VERSION] = 1,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """A contract's statement: as issued where the period is closed, else as it stands now."""
+    """A contract's statement: as issued where the period is closed, else as it stands now. The word `of` may be left out."""
     chosen = period_of(period)
     with opened() as store, store.reading() as cursor:
         said = view(cursor, contract, chosen, version).statement

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
+from console.grouping import unworded
 from console.reasons import told_reason, tree_of
-from console.relating import BY, ON, record
-from console.session import JSON, clock, opened, out, print_json
+from console.relating import BY, ON, At, record, today
+from console.session import JSON, opened, out, print_json, refuse
 from console.settling import PERIOD, period_of
 from engine.aggregates.redemption import Redemption
 from engine.money import decimal_of_micros, plain
@@ -21,22 +21,13 @@ from engine.settlement import points as points_
 from engine.settlement import scoring
 from engine.settlement.points import InProgram
 from engine.settlement.scoring import Standing
+from engine.store import registry
 
 _ENTRIES_SHOWN = 20
 
 
-class _Group(TyperGroup):
-    """So that `settle points PARTNER` needs no word before the partner."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
-        words = [each for each in args if not each.startswith("-")]
-        if words and words[0] not in self.commands:
-            args = ["of", *args]
-        return super().parse_args(ctx, args)
-
-
 points = typer.Typer(
-    cls=_Group,
+    cls=unworded("of"),
     no_args_is_help=True,
     subcommand_metavar="PARTNER | adjust | redeem | approve | reject",
     help="Points: PARTNER's accounts; points given or taken by hand; points spent.",
@@ -47,10 +38,10 @@ Reference = Annotated[str, typer.Argument(help="The redemption's own name.")]
 
 @points.command()
 def adjust(
-    partner: Annotated[str, typer.Argument()],
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
     program: Program,
     number: Annotated[str, typer.Option("--points", help="How many; taken where negative.")],
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     by: Annotated[str, BY],
     approved_by: Annotated[str, typer.Option("--approved-by", help="Somebody else than --by.")],
     time: Annotated[datetime | None, ON] = None,
@@ -63,7 +54,7 @@ def adjust(
 
 @points.command()
 def redeem(
-    partner: Annotated[str, typer.Argument()],
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
     program: Program,
     reference: Reference,
     number: Annotated[str, typer.Option("--points", help="How many.")],
@@ -79,7 +70,7 @@ def redeem(
 
 @points.command()
 def approve(
-    partner: Annotated[str, typer.Argument()],
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
     program: Program,
     reference: Reference,
     by: Annotated[str, BY],
@@ -93,11 +84,11 @@ def approve(
 
 @points.command()
 def reject(
-    partner: Annotated[str, typer.Argument()],
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
     program: Program,
     reference: Reference,
     by: Annotated[str, BY],
-    reason: Annotated[str, typer.Option("--reason")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
     time: Annotated[datetime | None, ON] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -106,19 +97,20 @@ def reject(
     record("points.redemption_rejected", said, time, as_json=as_json)
 
 
-@points.command("of", hidden=True)
+@points.command("of")
 def points_of(
-    partner: Annotated[str, typer.Argument()],
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="DATE", help="As of this day; without it, today (UTC).")
-    ] = None,
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
+    at: At = None,
     entries: Annotated[
         int, typer.Option("--entries", help="How many of the last entries to show; 0 shows all.", min=0)
     ] = _ENTRIES_SHOWN,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """A partner's points: balance, lots, level and what it grants, open redemptions, and every entry with its reason."""
-    day = _day(at)
+    """A partner's points: balance, lots, level and what it grants, open redemptions, and every entry with its reason.
+
+    The word `of` may be left out.
+    """
+    day = today(at)
     with opened() as store, store.reading() as cursor:
         found = points_.accounts(cursor, partner, day)
         asked = points_.open_redemptions(cursor, partner)
@@ -140,15 +132,6 @@ def _told_open(held: InProgram, asked: Sequence[Redemption]) -> list[dict[str, A
         for each in asked
         if each.program == held.program
     ]
-
-
-def _day(text: str | None) -> date:
-    if text is None:
-        return clock().date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text[:40]!r} is not a day; write 2026-10-31") from None
 
 
 def _told_account(held: InProgram) -> dict[str, Any]:
@@ -218,13 +201,15 @@ def _why(entry: PointsEntry) -> str:
 
 
 def score(
-    partner: Annotated[str, typer.Argument()],
+    partner: Annotated[str, typer.Argument(help="The partner's id.")],
     period: Annotated[str, PERIOD],
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """A partner's assessment: metrics, score, grade and what follows, with reasons."""
     chosen = period_of(period)
     with opened() as store, store.reading() as cursor:
+        if partner not in registry.partners(cursor, [partner]):
+            refuse(f"partner {partner} is not registered; settle partner list shows those that are")
         found = scoring.of_partner(cursor, partner, chosen)
     if as_json:
         print_json({"partner": partner, "period": str(chosen), "scores": [_told_standing(each) for each in found]})

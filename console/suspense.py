@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from console.relating import Limit
 from console.session import JSON, clock, opened, out, print_json, refuse, user
 from consumers.suspense import recycle_all
 from consumers.suspense import write_off as given_up
@@ -16,6 +17,7 @@ from engine.store.suspense import Entry
 app = typer.Typer(help="Messages that were suspended or rejected.", no_args_is_help=True)
 
 _STATES = ("suspended", "rejected", "recycled", "written_off")
+_ALL = 2**62
 _RAW_SHOWN = 2_000
 
 
@@ -40,7 +42,7 @@ def _told(entry: Entry) -> dict[str, Any]:
 def list_(
     state: Annotated[str, typer.Option(help="suspended, rejected, recycled, written_off, open or all.")] = "open",
     code: Annotated[str | None, typer.Option(help="Only this reason code.")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 20,
+    limit: Limit = 20,
     after: Annotated[int, typer.Option(help="Begin after this id.", min=0)] = 0,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -49,7 +51,7 @@ def list_(
     if states[0] not in _STATES:
         raise typer.BadParameter(f"{state!r} is none of {', '.join(_STATES)}, open, all")
     with opened() as store, store.reading() as cursor:
-        entries = suspense.entries(cursor, states=states, code=code, after=after, limit=limit)
+        entries = suspense.entries(cursor, states=states, code=code, after=after, limit=limit or _ALL)
         totals = [t for t in suspense.totals(cursor) if t[0] in states and code in {None, t[1]}]
     if as_json:
         print_json([_told(entry) for entry in entries])
@@ -60,10 +62,17 @@ def list_(
     out.print(table)
     for told_state, told_code, number in totals:
         out.print(f"{told_state} {told_code}: {number:,}")
+    if len(entries) == limit and sum(number for *_, number in totals) > limit:
+        out.print(f"{limit} shown (--limit 0 shows all, --after {entries[-1].id} those that follow)")
+    elif not totals:
+        out.print("0 found")
 
 
 @app.command("show")
-def show(id: Annotated[int, typer.Argument()], as_json: Annotated[bool, JSON] = False) -> None:  # noqa: A002
+def show(
+    id: Annotated[int, typer.Argument(help="The message's number in settle suspense list.")],  # noqa: A002
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
     """One message with its bytes."""
     with opened() as store, store.reading() as cursor:
         entry = _found(suspense.entry(cursor, id), id)
@@ -76,6 +85,8 @@ def show(id: Annotated[int, typer.Argument()], as_json: Annotated[bool, JSON] = 
             out.print(f"{name.replace('_', ' ')}: {value}", soft_wrap=True)
     printable = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw[:_RAW_SHOWN])
     out.print(printable, soft_wrap=True)
+    if len(raw) > _RAW_SHOWN:
+        out.print(f"and {len(raw) - _RAW_SHOWN:,} characters more; --json has them all")
 
 
 @app.command("recycle")
@@ -94,7 +105,7 @@ def recycle(
 
 @app.command("write-off")
 def write_off(
-    id: Annotated[int, typer.Argument()],  # noqa: A002
+    id: Annotated[int, typer.Argument(help="The message's number in settle suspense list.")],  # noqa: A002
     reason: Annotated[str, typer.Option("--reason", help="Why it will never be recorded.")],
     by: Annotated[str | None, typer.Option("--by", help="Who decides; the user by default.")] = None,
     as_json: Annotated[bool, JSON] = False,

@@ -36,7 +36,7 @@ AsJson = Annotated[bool, JSON]
 @app.command()
 def offer(
     course: Course,
-    name: Annotated[str, typer.Option("--name")],
+    name: Annotated[str, typer.Option("--name", help="What people call it.")],
     by: By,
     months: Annotated[
         int | None, typer.Option("--months", help="For how long a certificate is valid; without it, for ever.")
@@ -53,7 +53,7 @@ def offer(
 def withdraw(
     course: Course,
     by: By,
-    reason: Annotated[str | None, typer.Option("--reason")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the record.")] = None,
     time: Time = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,6 +6,7 @@ at once one is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -62,5 +63,5 @@ def _read(asked: Asked, id_: str, now: datetime, seal: Seal) -> Readable:
     said = {"specversion": "1.0", "id": id_, "source": SOURCE, "type": asked.type, "time": time, "data": data}
     found = decode(msgspec.json.encode(said), None, seal, own=True)
     if not isinstance(found, Readable):
-        raise WrongCommand(found.cause.replace("data.", ""))
+        raise WrongCommand(re.sub(r"\bdata(\.|: )", "", found.cause))
     return found

@@ -260,7 +260,7 @@ def _sentence(errors: list[ErrorDetails]) -> str:
     return "; ".join(problems[:5]) + more
 
 
-def _problem(  # noqa: C901, PLR0911 - one sentence a case
+def _problem(  # noqa: C901, PLR0911, PLR0912 - one sentence a case
     place: str, error: ErrorDetails
 ) -> str:
     name = place.rpartition(".")[2]
@@ -288,11 +288,20 @@ def _problem(  # noqa: C901, PLR0911 - one sentence a case
             return f"{place}: the time has no zone; write 2026-10-03T08:15:00Z"
         case "string_too_long":
             return f"{place}: the text is longer than {TEXT_LENGTH_MAX} characters"
+        case "string_too_short":
+            return f"{place}: is empty; say what it is"
+        case "string_pattern_mismatch" if name == "country":
+            return f"{place}: {_shown(error['input'])} is no country of two capital letters, as in ISO 3166, such as DE"
         case "string_pattern_mismatch":
             return f"{place}: {_shown(error['input'])} has a form or a character that is not allowed here"
         case _:
-            said = re.sub(r"^(Value error, |Input )", "", error["msg"])
-            return f"{place}: {said[:200]} (it is {_shown(error['input'])})"
+            said = re.sub(r"^(Value error, |Input )", "", error["msg"])[:200]
+            # A whole object would be said by its first field alone.
+            return (
+                f"{place}: {said}"
+                if isinstance(error["input"], dict)
+                else f"{place}: {said} (it is {_shown(error['input'])})"
+            )
 
 
 def _limited(place: str, name: str) -> str:

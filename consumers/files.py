@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -71,6 +72,14 @@ def ingest_file(store: Store, path: str, clock: Clock, progress: Callable[[Progr
         counts = counts.plus(pipeline.finish())
         progress(Progress(place(), counts))
     return counts
+
+
+def check_readable(paths: Iterable[str]) -> None:
+    """Before the first of them is begun. Raises UnreadableFile."""
+    for path in paths:
+        if not Path(path).is_fifo():  # whoever writes to it would take this for all that is read
+            with _opened(path):
+                pass
 
 
 def lines_of(path: str) -> Iterator[bytes]:
@@ -176,11 +185,22 @@ def _batches(blocks: Iterator[bytes]) -> Iterator[list[bytes]]:
         raise broken
 
 
+def _without_mark(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Without the mark that some editors write before UTF-8."""
+    first = b""
+    for block in blocks:
+        first += block
+        if len(first) >= len(BOM_UTF8):
+            break
+    yield first.removeprefix(BOM_UTF8)
+    yield from blocks
+
+
 def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Lines without their end. Of one past the limit one byte more is kept: enough to be rejected for its size."""
     rest = b""
     too_long = False
-    for block in blocks:
+    for block in _without_mark(blocks):
         pieces = (rest + block).split(b"\n")
         rest = pieces.pop()
         for piece in pieces:

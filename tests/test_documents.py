@@ -27,7 +27,9 @@ def commands() -> set[str]:
         assert group.typer_instance is not None
         for command in group.typer_instance.registered_commands:
             assert command.callback is not None
-            if command.hidden:  # `settle audit PERIOD` needs no word before the period
+            if "may be left out" in (
+                command.callback.__doc__ or ""
+            ):  # `settle audit PERIOD` needs no word before the period
                 continue
             named.add(f"settle {group.name} {command.name or command.callback.__name__.strip('_')}")
     return named

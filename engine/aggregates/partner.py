@@ -140,8 +140,8 @@ def _first(known: Partner | None, command: PartnerRegistered) -> PartnerRegister
     if known is not None:
         source, id_ = known.registered
         raise AlreadyRegistered(
-            f"partner {command.partner} is already registered, by event {id_} of {source}; "
-            "write this one off, or correct its partner and send it under a new id"
+            f"partner {command.partner} is already registered, by event {id_} of {source}; send partner.changed for what is to "
+            "change, or another partner under an id of its own, and write this message off"
         )
     return command
 

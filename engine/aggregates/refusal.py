@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -41,12 +42,13 @@ def check_time(command: Event, now: datetime) -> None:
 
 def for_a_person(sentence: str) -> str:
     """A refusal without what only the sender of a message can do about it."""
-    for ending in (
-        "; or send what came before it, and this message is recycled by itself",
-        ", and write this message off",
-        "; or wait: settle run-day recycles it in the year before its day",
-        "; write this message off",
-        ", and this message is recycled by itself",
-    ):
-        sentence = sentence.replace(ending, "")
-    return sentence.replace(" under a new id", "")
+    return _FOR_SENDERS.sub("", sentence).rstrip(" ,;")
+
+
+_FOR_SENDERS = re.compile(
+    r"; or wait: settle run-day recycles it in the year before its day"
+    r"|(; or send what came before it)?, and this message is recycled by itself"
+    r"|(,? and|,? or|[;,]) write (this message|this one|it) off"
+    r"|, send it(?=,? under a new id)"
+    r"|,? under a new id"
+)

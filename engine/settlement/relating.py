@@ -244,11 +244,17 @@ class Relations:
         for (kind, _), steps in self._history.items():
             follows = getattr(AGGREGATES[kind], what)
             since: dict[Any, int] = {}
+            before: list[Any] = []
             for at, relation in steps:
-                now = dict.fromkeys(follows(relation.state), at) if relation else {}
-                for gone in since.keys() - now.keys():
-                    yield gone, since.pop(gone), at
-                since = now | since
+                now = list(follows(relation.state)) if relation else []
+                more = now[len(before) :]
+                if now[: len(before)] != before:  # seldom: else all that there was is there still
+                    for gone in since.keys() - set(now):
+                        yield gone, since.pop(gone), at
+                    more = now
+                for each in more:
+                    since.setdefault(each, at)
+                before = now
             for each, at in since.items():
                 yield each, at, FOREVER
 

@@ -71,7 +71,7 @@ NO_MODELS = [
     ("model: !!python/object sp\n", "tags such as"),
     ("model: sp\nmodel: other\n", "model"),
     ("- sp\n", "no YAML object; give it the fields"),
-    ("", "no YAML object; give it the fields"),
+    ("", "is empty; name the cooperation model file"),
     ("model: [" * 20 + "\n", "nested deeper"),
     ("model: sp\nversion: one\nkind: revenue_share\nvalid_from: 2026-01-01\n", "version"),
 ]

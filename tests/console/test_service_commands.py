@@ -38,7 +38,7 @@ def test_a_service_is_entered_and_left_from_the_command_line(settle: Settle) -> 
     assert "is clearing, so service.trial_started does not apply; from there service.exited is possible" in refused.err
     assert settle("deposit", "return", "C-entry", "100", "--currency", "CNY", "--by", "Wu").status == 0
     assert settle("service", "exit", "S-entry", "--day", "2026-11-20", "--by", "Wu").status == 0
-    assert settle("deposit", "show", "C-entry", "--json").json["held"] == 400_000_000
+    assert settle("deposit", "show", "C-entry", "--json").json["held"] == "400"
     final = settle("statement", "C-entry", "2026-11")
     assert "final: the last service was left on 2026-11-20" in final.out
     # 130 of October, 50% of the 80 of 3 November, and what is left of the deposit.
