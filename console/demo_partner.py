@@ -16,6 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from console import story, story_chapters
+from console.kafka_names import servers
 from console.session import JSON, clock, err, opened, out, print_json, refuse
 from console.story import Act, Chapter, Days, Figures, Persons, Restate, Streamed
 from consumers import files, reconciling, secrets
@@ -43,7 +44,13 @@ Take = Callable[[Store, Streamed], Counts]
 
 def partner(
     bootstrap: Annotated[
-        str | None, typer.Option("--bootstrap", help="HOST:PORT of a Kafka cluster, through which the usage comes.")
+        str | None,
+        typer.Option(
+            "--bootstrap",
+            metavar="SERVERS",
+            parser=servers,
+            help="HOST:PORT of a Kafka cluster, through which the usage comes.",
+        ),
     ] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from console.kafka_names import BOOTSTRAP, topic_of, topics_of
 from console.session import JSON, clock, err, opened, out, print_json, refuse
 from consumers import files
 from consumers.suspense import recycle_ripe
@@ -88,8 +89,10 @@ def ingest(
 
 def produce(
     path: Annotated[str, typer.Argument(help="A file of CloudEvents, one a line, or - .")],
-    bootstrap: Annotated[str, typer.Option("--bootstrap", help="HOST:PORT of the Kafka cluster.")],
-    topic: Annotated[str, typer.Option("--topic", help="Where to send them.")] = TOPIC_DEFAULT,
+    bootstrap: Annotated[str, BOOTSTRAP],
+    topic: Annotated[
+        str, typer.Option("--topic", metavar="TOPIC", parser=topic_of, help="Where to send them.")
+    ] = TOPIC_DEFAULT,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Send a file of events to Kafka, keyed by contract (or partner), as they are."""
@@ -118,9 +121,11 @@ def produce(
 
 
 def consume(
-    bootstrap: Annotated[str, typer.Option("--bootstrap", help="HOST:PORT of the Kafka cluster.")],
+    bootstrap: Annotated[str, BOOTSTRAP],
     group: Annotated[str, typer.Option("--group", help="Consumers of one group share the partitions.")] = "settle",
-    topics: Annotated[str, typer.Option("--topics", help="Topics, with commas between.")] = TOPIC_DEFAULT,
+    topics: Annotated[
+        str, typer.Option("--topics", metavar="TOPICS", parser=topics_of, help="Topics, with commas between.")
+    ] = TOPIC_DEFAULT,
     until_end: Annotated[bool, typer.Option("--until-end", help="Stop where the topics end now.")] = False,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -130,8 +135,9 @@ def consume(
     from consumers.kafka import Consumer, RetentionOvertook  # noqa: PLC0415 - as above
 
     with opened() as store:
-        names = [name.strip() for name in topics.split(",") if name.strip()]
-        consumer = Consumer(store, bootstrap, group, names, clock, lambda said: err.print(f"settle: {said}"))
+        consumer = Consumer(
+            store, bootstrap, group, topics.split(","), clock, lambda said: err.print(f"settle: {said}")
+        )
         with _stopping(consumer.stop), bar("consume", None) as (progress, task):
             try:
                 counts = consumer.run(

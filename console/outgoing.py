@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from console.intake import bar
+from console.kafka_names import BOOTSTRAP, topic_of
 from console.session import JSON, clock, opened, out, print_json
 from engine.store import outbox, recorder
 
@@ -16,9 +17,15 @@ app = typer.Typer(help="Statements, adjustments, scores and points, sent to Kafk
 
 @app.command()
 def send(
-    bootstrap: Annotated[str, typer.Option("--bootstrap", help="HOST:PORT of the Kafka cluster.")],
+    bootstrap: Annotated[str, BOOTSTRAP],
     prefix: Annotated[
-        str, typer.Option("--prefix", help="Topics are PREFIX.statements, .adjustments, .scores and .points.")
+        str,
+        typer.Option(
+            "--prefix",
+            metavar="PREFIX",
+            parser=topic_of,
+            help="Topics are PREFIX.statements, .adjustments, .scores and .points.",
+        ),
     ] = "settle",
     as_json: Annotated[bool, JSON] = False,
 ) -> None:

@@ -90,8 +90,14 @@ def found(kind: str, *parts: str) -> Relation:
     with opened() as store, store.reading() as cursor:
         known = relations.known(cursor, [(kind, id_)]).get((kind, id_))
     if known is None:
-        refuse(f"there is no {kind.replace('_', ' ')} {' '.join(parts)}; the list command shows those that are")
+        looked = f"there is no {kind.replace('_', ' ')} {' '.join(parts)}"
+        if kind == "deposit":
+            refuse(f"{looked}; settle deposit pay records what is paid of one")
+        refuse(f"{looked}; settle {_COMMANDS.get(kind, kind)} list shows those that are")
     return known
+
+
+_COMMANDS = {"cooperation_model": "model"}
 
 
 def _as_it_is(told: dict[str, Any], _: Relation) -> dict[str, Any]:

@@ -93,6 +93,12 @@ WRONG: list[tuple[tuple[str, ...], int, str]] = [
     (("export", "payout", "--day", "2026-10-31", "-o", "{missing}", "--operator", "{empty}"), 1, "name the operator file"),
     (("export", "payout", "--day", "tomorrow", "-o", "{missing}", "--operator", "{empty}"), 2, "is not a day such as"),
     (("produce", "{missing}", "--bootstrap", "localhost:1"), 1, "missing cannot be read: No such file"),
+    (("produce", "{file}", "--bootstrap", "localhost:x"), 2, "'localhost:x' is not HOST:PORT"),
+    (("produce", "{file}", "--bootstrap", "localhost:1", "--topic", "a b"), 2, "'a b' is no name of a topic"),
+    (("consume", "--bootstrap", "", "--until-end"), 2, "'' is not HOST:PORT"),
+    (("consume", "--bootstrap", "a:1,b c:2", "--until-end"), 2, "'a:1,b c:2' is not HOST:PORT"),
+    (("consume", "--bootstrap", "localhost:1", "--topics", "a,,b"), 2, "'' is no name of a topic"),
+    (("outbox", "send", "--bootstrap", "localhost:1", "--prefix", "x y"), 2, "'x y' is no name of a topic"),
 ]  # fmt: skip
 
 

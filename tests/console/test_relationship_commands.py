@@ -112,7 +112,10 @@ def test_a_qualification_lapses_by_its_day_and_is_named_before(partners: Settle)
     assert "is revoked, so qualification.approved does not apply" in refused(
         partners, "qualification", "approve", "P-1", "L-1", "--by", "Wu"
     )
-    assert "there is no qualification P-1 L-9" in refused(partners, "qualification", "show", "P-1", "L-9")
+    said = refused(partners, "qualification", "show", "P-1", "L-9")
+    assert "there is no qualification P-1 L-9; settle qualification list shows those that are" in said
+    assert "settle model list shows those that are" in refused(partners, "model", "show", "none")
+    assert "settle deposit pay records what is paid" in refused(partners, "deposit", "show", "C-1")
 
 
 def test_an_authorisation_is_granted_fills_up_and_is_revoked_with_its_sub_agents(
