@@ -153,14 +153,19 @@ def pack(
 
     Raises NotClosed; NotPackable where something in the log cannot be read, or the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        raise NotPackable(
+            f"{path} is no plain file, and a pack is written here and there in it; name one that is, or a new one"
+        )
+    target = path.resolve()
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with beside.open("w+b") as file:
             packed = _written(store, period, Writer(file), key, progress)
             size = file.tell()
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(target)
     except OSError as error:
         raise NotPackable(f"{path} cannot be written: {error.strerror}; name a file where there is room") from error
     finally:

@@ -213,6 +213,18 @@ def test_an_output_that_is_no_plain_file_is_written_to_and_stays(
     assert pipe.is_fifo()
 
 
+def test_a_pack_takes_the_place_of_nothing_but_a_file(filled: Settle, tmp_path: Path) -> None:
+    filled("close", "2026-10")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    ran = filled("audit", "pack", "2026-10", "-o", str(tmp_path / "pipe"))
+    assert (ran.status, "is no plain file" in ran.err) == (1, True)
+    assert (tmp_path / "pipe").is_fifo()
+    assert filled("audit", "pack", "2026-10", "-o", str(tmp_path / "link")).status == 0
+    assert (tmp_path / "link").is_symlink()
+    assert filled("audit", "verify", str(tmp_path / "target")).status == 0
+
+
 def test_an_output_takes_the_place_of_what_a_link_names(filled: Settle, tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("before")
