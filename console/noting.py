@@ -164,7 +164,7 @@ def return_payment(
     period: OfPeriod,
     by: By,
     reference: Annotated[str, typer.Option("--reference", help="The transfer's, as its payment was recorded.")],
-    currency: Annotated[str, typer.Option("--currency")],
+    currency: Annotated[str, typer.Option("--currency", help="Three letters, as in ISO 4217.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, such as the bank's: AC04, account closed.")],
     day: Annotated[str, typer.Option("--day", help="That of its return, such as 2026-12-02.")],
     agent: Agent = None,

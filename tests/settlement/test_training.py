@@ -73,11 +73,11 @@ def test_what_completes_a_course_is_recorded_with_the_day_on_which_it_expires(tr
 
 
 def test_who_is_certified_again_holds_both_stretches(trained: Store) -> None:
-    take(trained, step("enrolled"), step("completed"))
-    take(trained, step("enrolled", time="2027-12-01T00:00:00Z"), step("completed", time="2027-12-05T00:00:00Z"))
-    assert days(trained) == [("2026-10-03", "2027-10-03"), ("2027-12-05", "2028-12-05")]
-    take(trained, step("enrolled", time="2028-10-01T00:00:00Z"), step("completed", time="2028-10-05T00:00:00Z"))
-    assert days(trained) == [("2026-10-03", "2027-10-03"), ("2027-12-05", "2029-10-05")]
+    take(trained, step("enrolled"), step("completed", expires="2026-11-03"))
+    take(trained, step("enrolled", time="2026-12-01T00:00:00Z"), step("completed", time="2026-12-05T00:00:00Z"))
+    assert days(trained) == [("2026-10-03", "2026-11-03"), ("2026-12-05", "2027-12-05")]
+    take(trained, step("enrolled", time="2027-10-01T00:00:00Z"), step("completed", time="2027-10-05T00:00:00Z"))
+    assert days(trained) == [("2026-10-03", "2026-11-03"), ("2026-12-05", "2028-10-05")]
 
 
 REFUSED = [
