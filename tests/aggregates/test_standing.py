@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.aggregates.standing import FOREVER, GATES, REQUIREMENTS, STANDINGS, stopped
@@ -88,7 +88,26 @@ def one_by_one(
     return found
 
 
+LICENCE = {"gate": "qualification", "key": "licence", "first": FIRST, "end": None}
+NEEDED = LICENCE | {"scope": "contract", "subject": "C-1", "since": -1, "until": FOREVER}
+HELD = LICENCE | {"subject": "P-C-1", "product": None, "region": None}
+CHARGES = [
+    {"seq": seq, "event": "billing.charged", "contract": "C-1", "partner": "P-C-1", "model": "sp", "day": FIRST,
+     "product": None, "region": None, "content": None}
+    for seq in range(8)
+]  # fmt: skip
+
+
 @given(events(), st.lists(requirements(), max_size=6), st.lists(standings(), max_size=12))
+@example(CHARGES, [NEEDED], [HELD | {"since": -1, "until": 3}, HELD | {"since": 5, "until": 7}])
+@example(
+    CHARGES,
+    [NEEDED],
+    [HELD | {"region": "GD", "since": -1, "until": 8}]
+    + [HELD | {"since": since, "until": until} for since, until in ((-1, 3), (5, 7))],
+)
+@example(CHARGES, [NEEDED], [HELD | {"since": 2, "until": 4}, HELD | {"since": 4, "until": 6}])
+@example(CHARGES, [NEEDED | {"since": -1, "until": 2}, NEEDED | {"since": 5, "until": 7}], [])
 def test_columns_stop_what_going_through_all_of_it_stops(
     events: list[dict[str, Any]], required: list[dict[str, Any]], standing: list[dict[str, Any]]
 ) -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.period import YEAR_END, YEAR_MIN, Calendar, Period, UnreadablePeriod, day_in, located
@@ -15,14 +15,21 @@ calendars = st.sampled_from(Calendar)
 ZONES = ["UTC", "America/New_York", "Asia/Shanghai", "Asia/Kolkata", "Pacific/Apia", "Europe/London", "Africa/Monrovia"]
 
 
-# About when clocks are changed, and in the first and last years.
-CHANGES = [datetime(2026, 3, 8, 7), datetime(2026, 11, 1, 6), datetime(2026, 3, 29, 1), datetime(2011, 12, 30, 10), datetime(1972, 1, 7)]  # fmt: skip
+# About when clocks are changed: on the hour; over a whole day; and within an hour, once from a minute past midnight back to the day before.
+CHANGES = [
+    datetime(2026, 3, 8, 7), datetime(2026, 11, 1, 6), datetime(2026, 3, 29, 1), datetime(2011, 12, 30, 10), datetime(1972, 1, 7),
+    datetime(2010, 11, 7, 2, 31),
+]  # fmt: skip
 about_changes = st.builds(
     lambda at, off: at + timedelta(seconds=off), st.sampled_from(CHANGES), st.integers(-90_000, 90_000)
 )
 
 
-@given(about_changes | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)), st.sampled_from(ZONES))
+@given(
+    about_changes | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),
+    st.sampled_from([*ZONES, "America/St_Johns"]),
+)
+@example(datetime(2010, 11, 7, 2, 40), "America/St_Johns")
 def test_one_instant_falls_on_the_day_on_which_it_falls_among_many(naive: datetime, zone: str) -> None:
     instant = naive.replace(tzinfo=UTC)
     rows = pl.DataFrame({"time": [instant], "time_zone": [zone], "calendar": ["monthly"]})
